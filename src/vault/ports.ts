@@ -1,0 +1,78 @@
+/**
+ * What the engine needs of the world. Each port is small, is declared here by its consumer, and is implemented in
+ * `src/aws` (and in memory for tests). Implementations throw `Fault`s: the engine never sees a cloud's own errors.
+ */
+
+/** Bytes of one EBS block: 512 KiB. Read from the source's answer, never assumed on the read path. */
+export const BLOCK_BYTES = 524_288;
+
+/**
+ * An object store with the semantics of S3: strong read-after-write, atomic puts, no partial objects.
+ * Keys are relative to what the store was opened for (one tenant's prefix of the cell's bucket).
+ */
+export type BlobStore = {
+  /**
+   * Creates an object, and only creates it. `exists` means that an object of that key is already there (an earlier
+   * attempt whose answer was lost, or someone else's): the caller decides what that means.
+   */
+  putNew(key: string, bytes: Uint8Array): Promise<'created' | 'exists'>;
+  /** The object's bytes, or `length` bytes from `start`. Throws Fault `object_missing`. */
+  get(key: string, range?: { start: number; length: number }): Promise<Uint8Array>;
+  /** Keys with this prefix, in lexical order, page by page. */
+  list(prefix: string): AsyncIterable<{ key: string; sizeBytes: number }>;
+  /** Deletes; an absent object is not an error. */
+  delete(keys: readonly string[]): Promise<void>;
+};
+
+/** One block of a listing: its index in the volume and whatever the source needs to fetch it. */
+export type BlockRef = { index: number; token: string };
+
+/** What changed at an index since the base: a block to fetch, or nothing any more (reads as zeros from now on). */
+export type BlockChange = { index: number; token: string | null };
+
+/** A point-in-time image of a volume that can be read block by block (an EBS snapshot). */
+export type BlockSource = {
+  /** Size of the volume in bytes, at the time of the image. */
+  readonly volumeBytes: number;
+  readonly blockBytes: number;
+  /** Every block that was ever written, in ascending order of index. May hold all-zero blocks. */
+  list(): AsyncIterable<BlockRef>;
+  /**
+   * What differs from `base`, an earlier image of the same volume, ascending; null when source and base are not of one
+   * lineage or the base is gone: back up in full, and say so.
+   */
+  listChanged(base: string): Promise<AsyncIterable<BlockChange> | null>;
+  /**
+   * The bytes of a block (exactly `blockBytes`) and their SHA-256 as the source states it and the implementation has
+   * checked it. Throws Fault `block_checksum_mismatch` after its own retries.
+   */
+  fetch(ref: BlockRef): Promise<{ bytes: Uint8Array; sha256: Uint8Array }>;
+};
+
+/** A new, empty image of a volume that is being written (an EBS snapshot between Start and Complete). */
+export type BlockSink = {
+  readonly blockBytes: number;
+  /** Writes one block. Indexes left out read as zeros. Writing an index again replaces it. */
+  put(index: number, bytes: Uint8Array, sha256: Uint8Array): Promise<void>;
+  /**
+   * Seals the image: `count` blocks were written, `linearSha256` is the SHA-256 over their raw SHA-256 digests in
+   * ascending order of index. Returns when the image is complete; throws `restore_checksum_mismatch` when refused.
+   */
+  complete(count: number, linearSha256: Uint8Array): Promise<void>;
+};
+
+/** What a key may be used for; bound into the key and refused by the key service for anything else. */
+export type KeyPurpose = 'pack' | 'index';
+
+/** Names a key by its use, all opaque ids: it appears in the clear in the key service's own log. */
+export type KeyContext = { cell: string; tenant: string; volume: string; run: string; purpose: KeyPurpose };
+
+/** Makes and opens data keys (256 bit) under the cell's *data* key. A wrong context never opens a key. */
+export type KeyService = {
+  generate(context: KeyContext): Promise<{ key: Uint8Array; wrapped: Uint8Array }>;
+  /** Throws Fault `wrong_key` for another context or key, `key_unavailable` when the service cannot be used now. */
+  unwrap(wrapped: Uint8Array, context: KeyContext): Promise<Uint8Array>;
+};
+
+/** Progress of a long run, in blocks; `total` is null until the listing is complete. */
+export type Progress = { blocksDone: number; blocksTotal: number | null; bytesStored: number };
