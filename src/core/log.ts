@@ -5,7 +5,7 @@ export type LogLevel = 'debug' | 'info' | 'warn' | 'error';
 
 /** Structured log lines, one JSON object each. Fields are ids, counts and codes: never secrets, bodies or names. */
 export type Logger = {
-  log(level: LogLevel, event: string, fields?: LogFields & { error?: unknown }): void;
+  log(level: LogLevel, event: string, fields?: LogFields, error?: unknown): void;
   with(fields: LogFields): Logger;
 };
 
@@ -34,11 +34,10 @@ export function createLogger(
   const { level = 'info', clock = systemClock, fields: base = {} } = options;
   const write = options.write ?? ((line: string) => void process.stderr.write(line));
   return {
-    log(at, event, fields = {}) {
+    log(at, event, fields = {}, error) {
       if (ORDER[at] < ORDER[level]) return;
-      const { error, ...rest } = fields;
       const cause = error === undefined ? {} : { error: errorChain(error) };
-      write(`${JSON.stringify({ time: clock.now().toISOString(), level: at, event, ...base, ...rest, ...cause })}\n`);
+      write(`${JSON.stringify({ time: clock.now().toISOString(), level: at, event, ...base, ...fields, ...cause })}\n`);
     },
     with: (fields) => createLogger({ ...options, fields: { ...base, ...fields } }),
   };

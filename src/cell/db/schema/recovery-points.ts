@@ -1,0 +1,88 @@
+import { index, jsonb, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
+import type { VolumeResult } from './jobs.ts';
+import { tenantPolicy } from './policies.ts';
+import { instant } from './tenants.ts';
+
+/** A child of a recovery point: one volume, where its manifest lies, and what it takes to make the volume again. */
+export type PointVolume = VolumeResult & {
+  runId: string;
+  manifestKey: string;
+  deviceName: string;
+  encrypted: boolean;
+  kmsKeyArn: string | null;
+  volumeType: string | null;
+  iops: number | null;
+  throughput: number | null;
+  /** The EBS snapshot it was read from; null once that has been deleted. */
+  snapshotId: string | null;
+  tags: Record<string, string>;
+};
+
+export type PointInstance = {
+  name: string | null;
+  instanceType: string;
+  availabilityZone: string;
+  tags: Record<string, string>;
+  configuration: Record<string, unknown>;
+};
+
+/** Written last, in the transaction that completes the job: from then on the point is acknowledged and never lost. */
+export const recoveryPoints = pgTable(
+  'recovery_points',
+  {
+    tenantId: text('tenant_id').notNull(),
+    id: text('id').notNull(),
+    state: text('state', { enum: ['COMPLETED', 'PARTIAL', 'DELETING', 'DELETED'] }).notNull(),
+    kind: text('kind', { enum: ['full', 'incremental'] }).notNull(),
+    connectionId: text('connection_id').notNull(),
+    instanceId: text('instance_id').notNull(),
+    awsRegion: text('aws_region').notNull(),
+    planId: text('plan_id'),
+    ruleId: text('rule_id'),
+    backupJobId: text('backup_job_id').notNull(),
+    pointInTime: instant('point_in_time').notNull(),
+    createdTime: instant('created_time').notNull(),
+    /** Earliest instant at which retention may delete it; null: only by hand, or by `keepLast`. */
+    expiresAt: instant('expires_at'),
+    instance: jsonb('instance').$type<PointInstance>().notNull(),
+    volumes: jsonb('volumes').$type<PointVolume[]>().notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.tenantId, table.id] }),
+    index('recovery_points_instance').on(table.tenantId, table.connectionId, table.instanceId, table.pointInTime),
+    tenantPolicy('recovery_points'),
+  ],
+);
+
+/** The base of each volume's next incremental: the newest EBS snapshot of ours and the manifest made from it. */
+export const volumeBases = pgTable(
+  'volume_bases',
+  {
+    tenantId: text('tenant_id').notNull(),
+    connectionId: text('connection_id').notNull(),
+    volumeId: text('volume_id').notNull(),
+    awsRegion: text('aws_region').notNull(),
+    snapshotId: text('snapshot_id').notNull(),
+    runId: text('run_id').notNull(),
+    manifestKey: text('manifest_key').notNull(),
+    recoveryPointId: text('recovery_point_id').notNull(),
+    updatedAt: instant('updated_at').notNull(),
+  },
+  (table) => [
+    primaryKey({ columns: [table.tenantId, table.connectionId, table.volumeId] }),
+    tenantPolicy('volume_bases'),
+  ],
+);
+
+export const deletionRequests = pgTable(
+  'deletion_requests',
+  {
+    tenantId: text('tenant_id').notNull(),
+    id: text('id').notNull(),
+    state: text('state', { enum: ['WAITING_APPROVAL', 'SCHEDULED', 'CANCELLED', 'DONE'] }).notNull(),
+    recoveryPointId: text('recovery_point_id').notNull(),
+    notBefore: instant('not_before').notNull(),
+    createdAt: instant('created_at').notNull(),
+  },
+  (table) => [primaryKey({ columns: [table.tenantId, table.id] }), tenantPolicy('deletion_requests')],
+);
