@@ -1,0 +1,178 @@
+import type { IncomingMessage } from 'node:http';
+import type { AccountStore } from './accounts/store.ts';
+import { decodeChunked } from './wire/chunked.ts';
+import type { CallLog } from './call-log.ts';
+import { AwsError, type AwsRequest, type AwsResponse, type AwsService, type Caller } from './service.ts';
+import { parseAuthorization, type Signed, verifySignature } from './sigv4.ts';
+import { sessionArn } from './sts/service.ts';
+import { errorResponse } from './wire/errors.ts';
+import type { Clock } from '../core/clock.ts';
+
+const BODY_BYTES_MAX = 64 * 2 ** 20;
+
+type Dispatch = { store: AccountStore; services: Record<string, AwsService>; clock: Clock; calls: CallLog };
+
+async function readBody(request: IncomingMessage): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let size = 0;
+  for await (const part of request) {
+    size += (part as Buffer).length;
+    if (size > BODY_BYTES_MAX)
+      throw new AwsError('EntityTooLarge', 400, 'Your proposed upload exceeds the maximum allowed size');
+    parts.push(part as Buffer);
+  }
+  return parts.length === 1 && parts[0] ? parts[0] : Buffer.concat(parts);
+}
+
+const partitionOf = (awsRegion: string) => (awsRegion.startsWith('eusc-') ? 'aws-eusc' : 'aws');
+
+function unknownKey(service: string): AwsError {
+  const messages: Record<string, [string, number]> = {
+    ec2: ['AuthFailure', 401],
+    s3: ['InvalidAccessKeyId', 403],
+    kms: ['UnrecognizedClientException', 400],
+    ebs: ['UnrecognizedClientException', 403],
+  };
+  const [code, status] = messages[service] ?? ['InvalidClientTokenId', 403];
+  return new AwsError(code, status, 'The security token included in the request is invalid.');
+}
+
+function expired(service: string): AwsError {
+  const code =
+    service === 's3'
+      ? 'ExpiredToken'
+      : service === 'ec2'
+        ? 'RequestExpired'
+        : service === 'sts' || service === 'iam'
+          ? 'ExpiredToken'
+          : 'ExpiredTokenException';
+  return new AwsError(
+    code,
+    service === 'kms' || service === 's3' ? 400 : 403,
+    'The security token included in the request is expired',
+  );
+}
+
+/** Whose key signed, and the secret to check the signature with. */
+function credentialsOf(
+  { store, clock }: Dispatch,
+  signed: Signed,
+  headers: Headers,
+): { secretAccessKey: string; caller: Caller } {
+  const key = store.key(signed.accessKeyId);
+  if (key) {
+    const user = key.userName === null ? undefined : store.account(key.accountId)?.users[key.userName];
+    if (key.userName !== null && !user) throw unknownKey(signed.service);
+    const arn = user?.arn ?? `arn:${partitionOf(signed.awsRegion)}:iam::${key.accountId}:root`;
+    const caller: Caller = {
+      accountId: key.accountId,
+      arn,
+      principalArn: arn,
+      userId: user?.id ?? key.accountId,
+      kind: user ? 'user' : 'root',
+    };
+    return { secretAccessKey: key.secretAccessKey, caller };
+  }
+  const session = store.session(signed.accessKeyId);
+  if (!session || headers.get('x-amz-security-token') !== session.token) throw unknownKey(signed.service);
+  if (Date.parse(session.expiresAt) <= clock.now().getTime()) throw expired(signed.service);
+  const role = store.account(session.accountId)?.roles[session.roleName];
+  // A role that was deleted, or made again under its name, leaves its old sessions without any right.
+  if (!role || role.id !== session.roleId) throw unknownKey(signed.service);
+  const caller: Caller = {
+    accountId: session.accountId,
+    arn: sessionArn(role, session.sessionName),
+    principalArn: role.arn,
+    userId: `${session.roleId}:${session.sessionName}`,
+    kind: 'role',
+  };
+  return { secretAccessKey: session.secretAccessKey, caller };
+}
+
+/** Name of the operation, for the record of calls. */
+function operationOf(request: AwsRequest): string {
+  const { service, method, path } = request;
+  if (service === 'kms') return (request.headers.get('x-amz-target') ?? '').split('.').at(-1) ?? '';
+  if (service === 's3')
+    return `${method} ${path.split('/').length > 2 && path.split('/')[2] !== '' ? 'object' : 'bucket'}`;
+  if (service === 'ebs') {
+    const parts = path.split('/').filter(Boolean);
+    if (parts[1] === 'completion') return 'CompleteSnapshot';
+    if (parts.length === 1) return 'StartSnapshot';
+    if (parts[2] === 'changedblocks') return 'ListChangedBlocks';
+    return parts.length === 3 ? 'ListSnapshotBlocks' : method === 'PUT' ? 'PutSnapshotBlock' : 'GetSnapshotBlock';
+  }
+  return /(?:^|&)Action=([A-Za-z]+)/.exec(request.body.toString('utf8', 0, 200))?.[1] ?? '';
+}
+
+async function serve(
+  context: Dispatch,
+  incoming: IncomingMessage,
+  requestId: string,
+  signed: Signed,
+): Promise<AwsResponse> {
+  const { services, clock, calls } = context;
+  const [path = '/', search = ''] = (incoming.url ?? '/').split(/\?(.*)/s);
+  const method = incoming.method ?? 'GET';
+  const headers = new Headers();
+  for (let i = 0; i + 1 < incoming.rawHeaders.length; i += 2)
+    headers.append(incoming.rawHeaders[i] ?? '', incoming.rawHeaders[i + 1] ?? '');
+  const { service, awsRegion } = signed;
+  let caller: Caller | null = null;
+  let operation = '';
+  const record = (status: number, errorCode?: string) =>
+    calls.add({
+      time: clock.now().toISOString(),
+      accountId: caller?.accountId ?? '',
+      callerArn: caller?.arn ?? '',
+      service,
+      awsRegion,
+      operation,
+      status,
+      ...(errorCode === undefined ? {} : { errorCode }),
+    });
+  try {
+    const body = await readBody(incoming);
+    const credentials = credentialsOf(context, signed, headers);
+    verifySignature({ method, path, search, headers, body }, signed, {
+      secretAccessKey: credentials.secretAccessKey,
+      nowMs: clock.now().getTime(),
+    });
+    caller = credentials.caller;
+    const request: AwsRequest = {
+      service: service as AwsRequest['service'],
+      awsRegion,
+      method,
+      path,
+      query: new URLSearchParams(search),
+      headers,
+      body: decodeChunked(headers, body),
+      caller,
+      requestId,
+    };
+    operation = operationOf(request);
+    const handler = services[service];
+    if (!handler) throw new AwsError('UnknownOperationException', 404, `The sandbox has no service ${service}`);
+    const answer = await handler.handle(request);
+    record(answer.status);
+    return answer;
+  } catch (error) {
+    const known =
+      error instanceof AwsError
+        ? error
+        : new AwsError('InternalFailure', 500, error instanceof Error ? (error.stack ?? error.message) : 'unknown');
+    record(known.status, known.code);
+    return errorResponse(service, known, requestId, method);
+  }
+}
+
+/** Finds the service by the credential scope, proves the signature, and records the call. */
+export function createDispatcher(context: Dispatch) {
+  return async (incoming: IncomingMessage, requestId: string): Promise<AwsResponse> => {
+    const signed = parseAuthorization(incoming.headers.authorization ?? null);
+    if (signed) return serve(context, incoming, requestId, signed);
+    incoming.resume();
+    const missing = new AwsError('MissingAuthenticationToken', 403, 'Request is missing Authentication Token');
+    return errorResponse('s3', missing, requestId, incoming.method);
+  };
+}
