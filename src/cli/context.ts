@@ -1,0 +1,25 @@
+import type { Clock } from '../core/clock.ts';
+import type { Terminal } from './terminal.ts';
+
+/** What a command may use of the process it runs in; `main.ts` fills it from the environment. */
+export type Context = {
+  terminal: Terminal;
+  clock: Clock;
+  /** Aborts on Ctrl-C. */
+  signal: AbortSignal;
+  folder: string;
+  configPath: string;
+  /** How the user called us, for the commands that hints name. */
+  invocation: string;
+  environment: { url?: string; apiKey?: string; operatorKey?: string; caFile?: string };
+  readStdin(): Promise<string>;
+  setExitCode(code: number): void;
+};
+
+/** The options that every command takes. */
+export type GlobalOptions = {
+  profile?: string | undefined;
+  url?: string | undefined;
+  caFile?: string | undefined;
+  json?: true | undefined;
+};
