@@ -7,6 +7,7 @@ export default defineConfig({
       {
         test: {
           name: 'unit',
+          globalSetup: ['test/support/postgres-server.ts'],
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.slow.test.ts', 'test/**/*.worker.test.ts'],
           testTimeout: 30_000,
@@ -16,6 +17,7 @@ export default defineConfig({
       {
         test: {
           name: 'slow',
+          globalSetup: ['test/support/postgres-server.ts'],
           include: ['test/**/*.slow.test.ts'],
           testTimeout: 600_000,
           hookTimeout: 120_000,
