@@ -15,7 +15,7 @@ const RECONNECT_DELAY_MS = 250;
 const RECONNECT_DELAY_MAX_MS = 10_000;
 
 /** Has this job ended for good? */
-export function isFinal(job: Job): boolean {
+function isFinal(job: Job): boolean {
   return FINAL.includes(job.state);
 }
 

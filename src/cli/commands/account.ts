@@ -1,6 +1,6 @@
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { listItems } from '../listing.ts';
-import { keptKey } from '../key-file.ts';
+import { keepKey } from '../key-file.ts';
 import type { Session } from '../session.ts';
 import { formatBytes, formatTime, table } from '../table.ts';
 import { limitOption, showList } from './list-output.ts';
@@ -13,7 +13,7 @@ function addApiKeys(program: CommandUnknownOpts, session: Session): void {
     .requiredOption('--name <name>', 'what it is for')
     .option('--key-file <file>', 'write the key there, readable only by you, instead of showing it')
     .action(async ({ name, keyFile }) => {
-      const created = keptKey(await session.api().call('POST /v1/api-keys', { body: { name } }), keyFile);
+      const created = await keepKey(keyFile, () => session.api().call('POST /v1/api-keys', { body: { name } }));
       session.show(created, () => [`${created.id}  ${created.apiKey ?? `key in ${keyFile}`}`]);
       if (keyFile === undefined) session.hint('Store it now: it is not shown again.');
     });

@@ -1,7 +1,7 @@
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { Option } from '@commander-js/extra-typings';
 import type { Answer } from '../api-client.ts';
-import { keptKey } from '../key-file.ts';
+import { keepKey } from '../key-file.ts';
 import { listItems } from '../listing.ts';
 import type { Session } from '../session.ts';
 import { facts, formatTime } from '../table.ts';
@@ -29,8 +29,8 @@ function addTenants(operator: CommandUnknownOpts, session: Session): void {
     .option('--key-file <file>', 'write the key there, readable only by you, instead of showing it')
     .addOption(demoOption())
     .action(async ({ demo, name, tier, keyFile }) => {
-      const answer = await session.operatorApi(demo).call('POST /v1/tenants', { body: { name, tier } });
-      const tenant = keptKey(answer, keyFile);
+      const api = session.operatorApi(demo);
+      const tenant = await keepKey(keyFile, () => api.call('POST /v1/tenants', { body: { name, tier } }));
       session.show(tenant, () =>
         facts({
           tenant: tenant.tenantId,
