@@ -116,6 +116,7 @@ export async function createSandbox(options: { dir: string; clock?: Clock; port?
       server.closeAllConnections();
       await new Promise((done) => server.close(done));
       await save();
+      for (const service of Object.values(services)) await service.close?.();
     },
   };
 }

@@ -61,7 +61,12 @@ export type KeyUse = {
 export type ServiceDeps = { clock: Clock; authorize: Authorizer; keys: KeyUse; dir: string };
 
 /** A service: answers requests, and flushes its state to disk when asked (at stop, and now and then). */
-export type AwsService = { handle(request: AwsRequest): Promise<AwsResponse>; save(): Promise<void> };
+export type AwsService = {
+  handle(request: AwsRequest): Promise<AwsResponse>;
+  save(): Promise<void>;
+  /** Lets go of open files; only after the last save. */
+  close?(): Promise<void>;
+};
 
 /**
  * An error as AWS would send it. Services throw it; the server writes it in the protocol of the service (EC2 query XML,
