@@ -157,7 +157,7 @@ export function createApi({ url: base, apiKey, ca, clock, signal }: ApiOptions) 
     return body as AsyncIterable<Uint8Array>;
   }
 
-  return { call, events, close: () => dispatcher.close() };
+  return { call, events, close: () => dispatcher.destroy() };
 }
 
 export type Api = ReturnType<typeof createApi>;

@@ -33,7 +33,7 @@ export function createProgressReporter(terminal: Terminal, id: string, json: boo
     const percent = now.percent ?? 0;
     if (terminal.interactive) {
       drawn = true;
-      return terminal.draw(`${bar(percent)}  ${now.step}  ${amount(now)}`.slice(0, terminal.columns - 1));
+      return terminal.draw(`${bar(percent)}  ${now.step}  ${amount(now)}`.slice(0, terminal.columns() - 1));
     }
     const step = Math.floor(percent / LINE_EVERY_PERCENT) * LINE_EVERY_PERCENT;
     if (json || step <= shownPercent) return;

@@ -8,7 +8,7 @@ export type Terminal = {
   draw(line: string): void;
   /** Is a person watching both streams? Then waiting shows a bar. */
   interactive: boolean;
-  columns: number;
+  columns(): number;
 };
 
 const KEY = /\b[do]k_[a-z][a-z0-9]{0,15}_[0-9A-Za-z_]{16,}/g;
@@ -33,6 +33,6 @@ export function createTerminal(stdout: NodeJS.WriteStream, stderr: NodeJS.WriteS
     hint: (line) => void stderr.write(`${withoutKeys(clean(line))}\n`),
     draw: (line) => void stderr.write(`\r\u001b[2K${clean(line)}`),
     interactive: Boolean(stdout.isTTY && stderr.isTTY),
-    columns: stderr.columns ?? 80,
+    columns: () => stderr.columns || 80,
   };
 }

@@ -14,7 +14,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const START = '<!-- The rest is what --help prints; `vitest run test/cli/docs.test.ts -u` writes it. -->\n';
 
 const { program } = createProgram({
-  terminal: { out() {}, hint() {}, draw() {}, interactive: false, columns: 80 },
+  terminal: { out() {}, hint() {}, draw() {}, interactive: false, columns: () => 80 },
   clock: systemClock,
   signal: new AbortController().signal,
   folder: ROOT,

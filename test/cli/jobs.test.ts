@@ -104,6 +104,18 @@ describe.concurrent('waiting for a job', () => {
     expect([code, stdout]).toEqual([1, expect.stringContaining('ebs:GetSnapshotBlock')]);
   });
 
+  test('the final state ends the waiting, also when the service keeps the stream open', async () => {
+    const { env } = await serve({
+      backupJobEvents: async (_, response) => {
+        response.writeHead(200, { 'content-type': 'text/event-stream' });
+        response.write(
+          `: hello\r\nid: 1\r\nevent: state\r\ndata: ${JSON.stringify(backupJob('COMPLETED', 100))}\r\n\r\n`,
+        );
+      },
+    });
+    expect((await runCommand([...backup, '--wait'], { env })).code).toBe(0);
+  });
+
   test('Ctrl-C leaves the job running, says how to follow it, and exits 130', async () => {
     const { env, server } = await serve({
       backupJobEvents: async (_, response) => {
