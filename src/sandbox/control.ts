@@ -109,21 +109,25 @@ async function guestDisk(
     return { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: bytes };
   }
   let at = offset;
-  let pending: Buffer[] = [];
-  let size = 0;
-  const flush = async () => {
-    const bytes = Buffer.concat(pending);
-    await control.volumes.write(accountId, volumeId, at, bytes);
-    at += bytes.length;
-    pending = [];
-    size = 0;
+  let pending = Buffer.alloc(0);
+  const writeFirst = async (bytes: number) => {
+    if (bytes > 0) await control.volumes.write(accountId, volumeId, at, pending.subarray(0, bytes));
+    at += bytes;
+    pending = pending.subarray(bytes);
   };
+  let parts: Buffer[] = [];
+  let size = 0;
   for await (const part of request) {
-    pending.push(part as Buffer);
+    parts.push(part as Buffer);
     size += (part as Buffer).length;
-    if (size >= STEP_BYTES) await flush();
+    if (size < STEP_BYTES) continue;
+    pending = Buffer.concat([pending, ...parts]);
+    [parts, size] = [[], 0];
+    // Up to a step's boundary: whole blocks are written without reading them first.
+    await writeFirst(pending.length - ((at + pending.length) % STEP_BYTES));
   }
-  await flush();
+  pending = Buffer.concat([pending, ...parts]);
+  await writeFirst(pending.length);
   return json(200, { bytes: at - offset });
 }
 
