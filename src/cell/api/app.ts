@@ -13,8 +13,10 @@ import { createBackupJobs } from '../services/backup-jobs.ts';
 import { createBackupPlans } from '../services/backup-plans.ts';
 import { type Certificates, createCertificateService } from '../services/certificates.ts';
 import { createConnections } from '../services/connections.ts';
+import { createDeletionRequests } from '../services/deletion-requests.ts';
 import { createFirstAnswers } from '../services/first-answers.ts';
 import { createInstances } from '../services/instances.ts';
+import { createJobEvents } from '../services/job-events.ts';
 import { createKeys } from '../services/keys.ts';
 import { createPages } from '../services/pages.ts';
 import { createRecoveryPoints } from '../services/recovery-points.ts';
@@ -24,11 +26,13 @@ import { createTenants } from '../services/tenants.ts';
 import { authentication } from './auth.ts';
 import { backupPlanRoutes, selectionRoutes } from './backup-plans.ts';
 import { connectionRoutes, instanceRoutes } from './connections.ts';
+import { documentRoutes } from './documents.ts';
 import type { ApiEnv } from './env.ts';
+import { EVENT_POLL_MS, eventRoutes } from './events.ts';
 import { backupJobRoutes, restoreJobRoutes } from './jobs.ts';
 import { createOperations } from './operations.ts';
 import { problemHandler, unrouted } from './problems.ts';
-import { recoveryPointRoutes } from './recovery-points.ts';
+import { deletionRequestRoutes, recoveryPointRoutes } from './recovery-points.ts';
 import { readinessRoute, systemRoutes } from './system.ts';
 import { apiKeyRoutes, tenantRoutes } from './tenants.ts';
 
@@ -50,6 +54,8 @@ export type ApiDeps = {
   certificates: Certificates;
   readiness: () => Promise<Record<string, string>>;
   cellUrls: Readonly<Record<string, string>>;
+  /** How often an event stream looks for news. */
+  eventPollMs?: number;
 };
 
 /** Larger than any request we know by a factor of ten. */
@@ -68,6 +74,8 @@ function createServices(deps: ApiDeps) {
     backupJobs: createBackupJobs(all),
     restoreJobs: createRestoreJobs(all),
     points: createRecoveryPoints(all),
+    deletions: createDeletionRequests(all),
+    jobEvents: createJobEvents(all),
     auditEvents: createAuditEvents(all),
     certificates: createCertificateService(all),
     once: createFirstAnswers(all),
@@ -115,6 +123,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   };
   systemRoutes(operations, { ...services, cellUrls: { ...deps.cellUrls, [cell]: deps.cellUrl } });
   readinessRoute(app, deps.readiness);
+  documentRoutes(app, deps);
   tenantRoutes(operations, { ...services, region });
   apiKeyRoutes(operations, { ...services, cell });
   connectionRoutes(operations, { ...services, role });
@@ -124,5 +133,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   backupJobRoutes(operations, { jobs: services.backupJobs });
   restoreJobRoutes(operations, { jobs: services.restoreJobs });
   recoveryPointRoutes(operations, services);
+  deletionRequestRoutes(operations, services);
+  eventRoutes({ app, jobEvents: services.jobEvents, clock, log, pollMs: deps.eventPollMs ?? EVENT_POLL_MS });
   return app;
 }

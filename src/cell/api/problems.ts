@@ -23,7 +23,7 @@ function isOutage(error: unknown): boolean {
 }
 
 /** drizzle's own error quotes the statement with its parameters, which are tenants' data: only its cause is logged. */
-function loggable(error: unknown): unknown {
+export function loggable(error: unknown): unknown {
   return error instanceof Error && error.name === 'DrizzleQueryError' && error.cause ? error.cause : error;
 }
 

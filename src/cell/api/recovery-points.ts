@@ -1,6 +1,7 @@
 import * as contract from '../../contract/recovery-points.ts';
+import type { DeletionRequestRow, DeletionRequests } from '../services/deletion-requests.ts';
 import { mapPage } from '../services/pages.ts';
-import type { DeletionRequestRow, RecoveryPointRow, RecoveryPoints } from '../services/recovery-points.ts';
+import type { RecoveryPointRow, RecoveryPoints } from '../services/recovery-points.ts';
 import type { Operations } from './operations.ts';
 import { orNull } from './views.ts';
 
@@ -57,13 +58,17 @@ export function recoveryPointRoutes(operations: Operations, { points }: { points
   operations.tenant(contract.getRecoveryPoint, async (scope, { params }) =>
     pointView(await points.get(scope, params.id)),
   );
+}
+
+export function deletionRequestRoutes(operations: Operations, deps: { deletions: DeletionRequests }): void {
+  const { deletions } = deps;
   operations.tenant(contract.deleteRecoveryPoint, async (scope, { params }) =>
-    deletionView(await points.requestDeletion(scope, params.id)),
+    deletionView(await deletions.create(scope, params.id)),
   );
   operations.tenant(contract.listDeletionRequests, async (scope, { query }) =>
-    mapPage(await points.listDeletionRequests(scope, query), deletionView),
+    mapPage(await deletions.list(scope, query), deletionView),
   );
   operations.tenant(contract.cancelDeletionRequest, async (scope, { params }) =>
-    deletionView(await points.cancelDeletion(scope, params.id)),
+    deletionView(await deletions.cancel(scope, params.id)),
   );
 }

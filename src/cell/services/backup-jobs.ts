@@ -60,6 +60,28 @@ async function requireInstance({ tx, tenantId }: TenantScope, { connectionId, in
   return row;
 }
 
+function listBackupJobs({ tx, tenantId }: TenantScope, query: PageQuery & Filters, page: Paginate) {
+  const { connectionId, instanceId, planId, state } = query;
+  const load = (after: string | null, limit: number) => {
+    const conditions: (SQL | undefined)[] = [
+      eq(backupJobs.tenantId, tenantId),
+      connectionId === undefined ? undefined : eq(backupJobs.connectionId, connectionId),
+      instanceId === undefined ? undefined : eq(backupJobs.instanceId, instanceId),
+      planId === undefined ? undefined : eq(backupJobs.planId, planId),
+      state === undefined ? undefined : eq(backupJobs.state, state),
+      after === null ? undefined : lt(backupJobs.id, after),
+    ];
+    return tx
+      .select()
+      .from(backupJobs)
+      .where(and(...conditions))
+      .orderBy(desc(backupJobs.id))
+      .limit(limit);
+  };
+  const filters = { connectionId, instanceId, planId, state };
+  return page(query, { tenantId, name: 'backup-jobs', filters, keyOf: (row: BackupJobRow) => row.id, load });
+}
+
 /** Backups on demand, and every backup job there is. */
 export function createBackupJobs({ cell, clock, enqueue, page }: Deps) {
   const lockedJob = async ({ tx, tenantId }: TenantScope, id: string): Promise<BackupJobRow> => {
@@ -98,27 +120,7 @@ export function createBackupJobs({ cell, clock, enqueue, page }: Deps) {
       return row;
     },
 
-    list({ tx, tenantId }: TenantScope, query: PageQuery & Filters) {
-      const { connectionId, instanceId, planId, state } = query;
-      const load = (after: string | null, limit: number) => {
-        const conditions: (SQL | undefined)[] = [
-          eq(backupJobs.tenantId, tenantId),
-          connectionId === undefined ? undefined : eq(backupJobs.connectionId, connectionId),
-          instanceId === undefined ? undefined : eq(backupJobs.instanceId, instanceId),
-          planId === undefined ? undefined : eq(backupJobs.planId, planId),
-          state === undefined ? undefined : eq(backupJobs.state, state),
-          after === null ? undefined : lt(backupJobs.id, after),
-        ];
-        return tx
-          .select()
-          .from(backupJobs)
-          .where(and(...conditions))
-          .orderBy(desc(backupJobs.id))
-          .limit(limit);
-      };
-      const filters = { connectionId, instanceId, planId, state };
-      return page(query, { tenantId, name: 'backup-jobs', filters, keyOf: (row: BackupJobRow) => row.id, load });
-    },
+    list: (scope: TenantScope, query: PageQuery & Filters) => listBackupJobs(scope, query, page),
 
     async get({ tx, tenantId }: TenantScope, id: string): Promise<BackupJobRow> {
       const one = and(eq(backupJobs.tenantId, tenantId), eq(backupJobs.id, wellFormed('backupJob', id, 'backup job')));

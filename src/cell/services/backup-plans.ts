@@ -6,7 +6,7 @@ import { backupPlans, rules, selections } from '../db/schema/plans.ts';
 import { found } from './absence.ts';
 import type { PageQuery, Paginate } from './pages.ts';
 import { type PlanRow, requirePlan } from './plan-row.ts';
-import { checkRules, nextSlot, type RuleInput, type RuleRow } from './plan-rules.ts';
+import { checkRules, type RuleInput, type RuleRow, ruleRows } from './plan-rules.ts';
 import type { TenantScope } from './scope.ts';
 import { insertSelection, type SelectionInput, type SelectionRow } from './selections.ts';
 
@@ -40,24 +40,6 @@ const planOf = async (scope: TenantScope, row: PlanRow) => found((await withPart
 
 /** Backup plans: schedules with retention, and what they apply to. */
 export function createBackupPlans({ cell, clock, page }: Deps) {
-  const ruleRows = (plan: PlanRow, inputs: readonly RuleInput[], before: readonly RuleRow[], now: Date): RuleRow[] =>
-    inputs.map((input, position) => {
-      const known = before.find((rule) => rule.id === input.id);
-      const { name, cron, timeZone, startWindowMinutes, retention } = input;
-      return {
-        tenantId: plan.tenantId,
-        id: known?.id ?? newId('rule', cell, now),
-        planId: plan.id,
-        name,
-        cron,
-        timeZone,
-        startWindowMinutes,
-        retention,
-        position,
-        nextRunAt: nextSlot(input, known, { paused: plan.paused, now }),
-      };
-    });
-
   return {
     /** @throws Fault `unknown_time_zone`, `schedule_never_fires`, `invalid_request`, `not_found` (a selection's connection) */
     async create(scope: TenantScope, body: PlanInput): Promise<Plan> {
@@ -67,7 +49,7 @@ export function createBackupPlans({ cell, clock, page }: Deps) {
       const id = newId('backupPlan', cell, now);
       const row: PlanRow = { tenantId, id, name: body.name, paused: false, createdAt: now, updatedAt: now };
       await tx.insert(backupPlans).values(row);
-      await tx.insert(rules).values(ruleRows(row, body.rules, [], now));
+      await tx.insert(rules).values(ruleRows(row, body.rules, [], { cell, now }));
       for (const selection of body.selections ?? []) await insertSelection(scope, { cell, now, planId: id }, selection);
       const details = { rules: body.rules.length, selections: body.selections?.length ?? 0 };
       await audit(tx, { tenantId, cell, now, actor, action: 'backup_plan.create', resource: id, details });
@@ -101,7 +83,7 @@ export function createBackupPlans({ cell, clock, page }: Deps) {
       const now = clock.now();
       checkRules(body.rules, before.rules, now);
       const row: PlanRow = { ...before.row, name: body.name, paused: body.paused, updatedAt: now };
-      const wanted = ruleRows(row, body.rules, before.rules, now);
+      const wanted = ruleRows(row, body.rules, before.rules, { cell, now });
       const keep = wanted.map((rule) => rule.id);
       const ofPlan = and(eq(rules.tenantId, tenantId), eq(rules.planId, id));
       await tx

@@ -1,6 +1,8 @@
 import { Fault, type FaultCode, isFault, type Violation } from '../../core/faults.ts';
+import { newId } from '../../core/ids.ts';
 import type { Retention, rules } from '../db/schema/plans.ts';
 import { nextRunAt } from '../schedule.ts';
+import type { PlanRow } from './plan-row.ts';
 
 export type RuleRow = typeof rules.$inferSelect;
 export type RuleInput = {
@@ -70,12 +72,33 @@ export function checkRules(inputs: readonly RuleInput[], known: readonly RuleRow
  * The slot that a rule waits for. A schedule that did not change keeps its slot, so that an edit of the name skips
  * nothing; a paused plan waits for none, and does not catch up afterwards.
  */
-export function nextSlot(
-  rule: RuleInput,
-  before: RuleRow | undefined,
-  plan: { paused: boolean; now: Date },
-): Date | null {
+function nextSlot(rule: RuleInput, before: RuleRow | undefined, plan: { paused: boolean; now: Date }): Date | null {
   if (plan.paused) return null;
   const same = before?.cron === rule.cron && before.timeZone === rule.timeZone;
   return (same ? before.nextRunAt : null) ?? nextRunAt(rule, plan.now);
+}
+
+/** The rows of a plan's rules, in their order; a rule that is named by id stays the same rule. */
+export function ruleRows(
+  plan: PlanRow,
+  inputs: readonly RuleInput[],
+  before: readonly RuleRow[],
+  { cell, now }: { cell: string; now: Date },
+): RuleRow[] {
+  return inputs.map((input, position) => {
+    const known = before.find((rule) => rule.id === input.id);
+    const { name, cron, timeZone, startWindowMinutes, retention } = input;
+    return {
+      tenantId: plan.tenantId,
+      id: known?.id ?? newId('rule', cell, now),
+      planId: plan.id,
+      name,
+      cron,
+      timeZone,
+      startWindowMinutes,
+      retention,
+      position,
+      nextRunAt: nextSlot(input, known, { paused: plan.paused, now }),
+    };
+  });
 }

@@ -26,6 +26,48 @@ type Filters = Partial<Record<'connectionId' | 'recoveryPointId', string | undef
 };
 type Deps = { region: Region; clock: Clock; enqueue: Enqueue; page: Paginate };
 
+function listRestoreJobs({ tx, tenantId }: TenantScope, query: PageQuery & Filters, page: Paginate) {
+  const { connectionId, recoveryPointId, state } = query;
+  const load = (after: string | null, limit: number) => {
+    const conditions: (SQL | undefined)[] = [
+      eq(restoreJobs.tenantId, tenantId),
+      connectionId === undefined ? undefined : eq(restoreJobs.connectionId, connectionId),
+      recoveryPointId === undefined ? undefined : eq(restoreJobs.recoveryPointId, recoveryPointId),
+      state === undefined ? undefined : eq(restoreJobs.state, state),
+      after === null ? undefined : lt(restoreJobs.id, after),
+    ];
+    return tx
+      .select()
+      .from(restoreJobs)
+      .where(and(...conditions))
+      .orderBy(desc(restoreJobs.id))
+      .limit(limit);
+  };
+  const filters = { connectionId, recoveryPointId, state };
+  return page(query, { tenantId, name: 'restore-jobs', filters, keyOf: (row: RestoreJobRow) => row.id, load });
+}
+
+function newJob(input: RestoreInput, { tenantId, id, now }: { tenantId: string; id: string; now: Date }) {
+  const { target, recoveryPointId, type, dryRun } = input;
+  return {
+    tenantId,
+    id,
+    connectionId: target.connectionId,
+    awsRegion: target.awsRegion,
+    state: 'CREATED' as const,
+    progress: NO_PROGRESS,
+    createdAt: now,
+    recoveryPointId,
+    type,
+    volumeIds: input.volumeIds ?? null,
+    target,
+    dryRun,
+    volumes: [],
+    checks: [],
+    leftovers: [],
+  };
+}
+
 /** Restores on demand: everything that can be refused without AWS is refused here. */
 export function createRestoreJobs({ region, clock, enqueue, page }: Deps) {
   const { cell } = region;
@@ -47,23 +89,7 @@ export function createRestoreJobs({ region, clock, enqueue, page }: Deps) {
       requireRestoreAllowed(connection, body.target);
       const target = resolveTarget(point, body);
       const now = clock.now();
-      const values = {
-        tenantId,
-        id: newId('restoreJob', cell, now),
-        connectionId: target.connectionId,
-        awsRegion: target.awsRegion,
-        state: 'CREATED' as const,
-        progress: NO_PROGRESS,
-        createdAt: now,
-        recoveryPointId: point.id,
-        type: body.type,
-        volumeIds: body.volumeIds ?? null,
-        target,
-        dryRun: body.dryRun,
-        volumes: [],
-        checks: [],
-        leftovers: [],
-      };
+      const values = newJob({ ...body, target }, { tenantId, id: newId('restoreJob', cell, now), now });
       const [inserted] = await tx.insert(restoreJobs).values(values).returning();
       const row = found(inserted, 'restore job');
       await tx
@@ -80,26 +106,7 @@ export function createRestoreJobs({ region, clock, enqueue, page }: Deps) {
       return row;
     },
 
-    list({ tx, tenantId }: TenantScope, query: PageQuery & Filters) {
-      const { connectionId, recoveryPointId, state } = query;
-      const load = (after: string | null, limit: number) => {
-        const conditions: (SQL | undefined)[] = [
-          eq(restoreJobs.tenantId, tenantId),
-          connectionId === undefined ? undefined : eq(restoreJobs.connectionId, connectionId),
-          recoveryPointId === undefined ? undefined : eq(restoreJobs.recoveryPointId, recoveryPointId),
-          state === undefined ? undefined : eq(restoreJobs.state, state),
-          after === null ? undefined : lt(restoreJobs.id, after),
-        ];
-        return tx
-          .select()
-          .from(restoreJobs)
-          .where(and(...conditions))
-          .orderBy(desc(restoreJobs.id))
-          .limit(limit);
-      };
-      const filters = { connectionId, recoveryPointId, state };
-      return page(query, { tenantId, name: 'restore-jobs', filters, keyOf: (row: RestoreJobRow) => row.id, load });
-    },
+    list: (scope: TenantScope, query: PageQuery & Filters) => listRestoreJobs(scope, query, page),
 
     async get({ tx, tenantId }: TenantScope, id: string): Promise<RestoreJobRow> {
       const [row] = await tx.select().from(restoreJobs).where(one(tenantId, id));
