@@ -1,0 +1,131 @@
+import { EBSClient } from '@aws-sdk/client-ebs';
+import { EC2Client } from '@aws-sdk/client-ec2';
+import { KMSClient } from '@aws-sdk/client-kms';
+import { S3Client } from '@aws-sdk/client-s3';
+import { STSClient } from '@aws-sdk/client-sts';
+import { fromHttp, fromNodeProviderChain } from '@aws-sdk/credential-providers';
+import type { Region } from '../../regions/types.ts';
+import { Fault } from '../core/faults.ts';
+import { assertInJurisdiction } from '../core/residency.ts';
+import { type Endpoints, isAllowedHost, type ServiceName } from './endpoints.ts';
+
+export type AwsCredentials = { accessKeyId: string; secretAccessKey: string; sessionToken?: string; expiration?: Date };
+export type CredentialSource = AwsCredentials | (() => Promise<AwsCredentials>);
+
+const CONNECT_TIMEOUT_MS = 5_000;
+/** One block, one pack: nothing that we send or fetch takes a minute on a working line. */
+const REQUEST_TIMEOUT_MS = 60_000;
+/** GetSnapshotBlock is one request for each 512 KiB: the SDK's 50 sockets would be the limit. */
+const SOCKETS_MAX = 128;
+const ATTEMPTS_MAX = 5;
+
+export type RegionalClients = {
+  ec2: EC2Client;
+  ebs: EBSClient;
+  sts: STSClient;
+  kms: KMSClient;
+  s3: S3Client;
+  destroy(): void;
+};
+export type AwsClients = ReturnType<typeof createAwsClients>;
+
+/** The part of the SDK's middleware stack that the guard needs, without the types of any one service. */
+type Stack = { add(middleware: Middleware, options: { step: 'finalizeRequest'; name: string; priority: 'low' }): void };
+type Middleware = (next: Handler) => Handler;
+type Handler = (args: { request: unknown }) => Promise<unknown>;
+
+function hostOf(request: unknown): string {
+  return typeof request === 'object' &&
+    request !== null &&
+    'hostname' in request &&
+    typeof request.hostname === 'string'
+    ? request.hostname
+    : '';
+}
+
+/** The last check before a request leaves, whatever made its address: a host outside the region is refused. */
+function guardResidency(stack: Stack, region: Region, awsRegion: string): void {
+  const guard: Middleware = (next) => (args) => {
+    const hostname = hostOf(args.request);
+    if (isAllowedHost(region, awsRegion, hostname)) return next(args);
+    throw new Fault(
+      'residency_violation',
+      `A request for ${hostname} was stopped: it is not an endpoint in ${awsRegion}.`,
+    );
+  };
+  stack.add(guard, { step: 'finalizeRequest', name: 'residencyGuard', priority: 'low' });
+}
+
+/**
+ * The only place where AWS clients are made. Each belongs to one AWS region of the jurisdiction; a region outside, a global
+ * endpoint and an unlisted host are refused.
+ */
+export function createAwsClients(options: { region: Region; credentials: CredentialSource; endpoints: Endpoints }) {
+  const { region, credentials, endpoints } = options;
+  const made = new Map<string, RegionalClients>();
+
+  function make(awsRegion: string): RegionalClients {
+    const config = (service: ServiceName) => ({
+      region: awsRegion,
+      credentials,
+      maxAttempts: ATTEMPTS_MAX,
+      requestHandler: {
+        connectionTimeout: CONNECT_TIMEOUT_MS,
+        requestTimeout: REQUEST_TIMEOUT_MS,
+        httpAgent: { maxSockets: SOCKETS_MAX, keepAlive: true },
+        httpsAgent: { maxSockets: SOCKETS_MAX, keepAlive: true },
+      },
+      ...(endpoints[service] === undefined ? {} : { endpoint: endpoints[service] }),
+    });
+    const clients = {
+      ec2: new EC2Client(config('ec2')),
+      ebs: new EBSClient(config('ebs')),
+      sts: new STSClient({ ...config('sts'), useGlobalEndpoint: false }),
+      kms: new KMSClient(config('kms')),
+      // An address of our own is reached by path; our own SHA-256 is the only checksum we send.
+      s3: new S3Client({
+        ...config('s3'),
+        followRegionRedirects: false,
+        forcePathStyle: endpoints.s3 !== undefined,
+        requestChecksumCalculation: 'WHEN_REQUIRED',
+      }),
+    };
+    for (const client of Object.values(clients))
+      guardResidency(client.middlewareStack as unknown as Stack, region, awsRegion);
+    return {
+      ...clients,
+      destroy() {
+        for (const client of Object.values(clients)) client.destroy();
+      },
+    };
+  }
+
+  return {
+    /** Clients for one AWS region. Throws Fault `residency_violation` for a region outside the jurisdiction. */
+    for(awsRegion: string): RegionalClients {
+      assertInJurisdiction(region, awsRegion);
+      const known = made.get(awsRegion) ?? make(awsRegion);
+      made.set(awsRegion, known);
+      return known;
+    },
+    destroy(): void {
+      for (const clients of made.values()) clients.destroy();
+      made.clear();
+    },
+  };
+}
+
+/**
+ * The credentials of one tier. In production a tier is an ECS service and has its task's own; where both tiers are one
+ * process, each is told the address of its own.
+ */
+export function tierCredentials(options: {
+  uri?: string | undefined;
+  authorizationToken?: string | undefined;
+}): CredentialSource {
+  if (options.uri === undefined) return fromNodeProviderChain();
+  return fromHttp({
+    awsContainerCredentialsFullUri: options.uri,
+    ...(options.authorizationToken === undefined ? {} : { awsContainerAuthorizationToken: options.authorizationToken }),
+  });
+}

@@ -1,0 +1,119 @@
+import {
+  CompleteSnapshotCommand,
+  type EBSClient,
+  PutSnapshotBlockCommand,
+  StartSnapshotCommand,
+} from '@aws-sdk/client-ebs';
+import type { EC2Client } from '@aws-sdk/client-ec2';
+import type { Clock } from '../core/clock.ts';
+import { Fault, isFault } from '../core/faults.ts';
+import type { BlockSink } from '../vault/ports.ts';
+import { asking, awsErrorName, toAwsFault } from './faults.ts';
+import { ourTags, type OurTags, untilCompleted } from './snapshots.ts';
+
+/** The longest idle time that AWS offers: a restore that pauses for a night still goes on. */
+const TIMEOUT_MINUTES = 4_320;
+/** A new snapshot may be unknown for a while after StartSnapshot; coldsnap found up to two minutes necessary. */
+const UNKNOWN_ATTEMPTS = 12;
+const UNKNOWN_WAIT_MS = 500;
+const CONCURRENT_ATTEMPTS = 20;
+const CONCURRENT_WAIT_MS = 5_000;
+
+export type NewSnapshot = OurTags & {
+  volumeGiB: number;
+  encrypted: boolean;
+  kmsKeyArn: string | null;
+  description: string;
+  clientToken: string;
+};
+
+/**
+ * Starts a snapshot that is written block by block. The client token makes a second try continue with the same one; then
+ * blocks that were put already are put again, which changes nothing.
+ */
+export async function startSnapshot(
+  ebs: EBSClient,
+  awsRegion: string,
+  wanted: NewSnapshot & { clock: Clock; signal: AbortSignal },
+): Promise<string> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      const { SnapshotId } = await ebs.send(
+        new StartSnapshotCommand({
+          VolumeSize: wanted.volumeGiB,
+          Description: wanted.description,
+          ClientToken: wanted.clientToken,
+          Timeout: TIMEOUT_MINUTES,
+          Tags: ourTags(wanted),
+          ...(wanted.encrypted ? { Encrypted: true } : {}),
+          ...(wanted.encrypted && wanted.kmsKeyArn !== null ? { KmsKeyArn: wanted.kmsKeyArn } : {}),
+        }),
+      );
+      return SnapshotId ?? '';
+    } catch (error) {
+      // The SDK does not know that this one is worth waiting for: at most 100 snapshots may be pending in an account.
+      if (awsErrorName(error) !== 'ConcurrentLimitExceededException' || attempt === CONCURRENT_ATTEMPTS)
+        throw toAwsFault(error, 'start a snapshot', awsRegion);
+      await wanted.clock.sleep(CONCURRENT_WAIT_MS, wanted.signal);
+      wanted.signal.throwIfAborted();
+    }
+  }
+}
+
+/** A started snapshot as the engine writes it. */
+export function openSnapshotSink(
+  clients: { ebs: EBSClient; ec2: EC2Client },
+  options: { awsRegion: string; snapshotId: string; blockBytes: number; clock: Clock; signal: AbortSignal },
+): BlockSink {
+  const { awsRegion, snapshotId, clock, signal } = options;
+  return {
+    blockBytes: options.blockBytes,
+    async put(index, bytes, sha256) {
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          await clients.ebs.send(
+            new PutSnapshotBlockCommand({
+              SnapshotId: snapshotId,
+              BlockIndex: index,
+              BlockData: bytes,
+              DataLength: bytes.length,
+              Checksum: Buffer.from(sha256).toString('base64'),
+              ChecksumAlgorithm: 'SHA256',
+            }),
+          );
+          return;
+        } catch (error) {
+          if (awsErrorName(error) !== 'ResourceNotFoundException' || attempt === UNKNOWN_ATTEMPTS)
+            throw toAwsFault(error, `write block ${index} of ${snapshotId}`, awsRegion);
+          await clock.sleep(UNKNOWN_WAIT_MS * attempt, signal);
+          signal.throwIfAborted();
+        }
+      }
+    },
+    async complete(count, linearSha256) {
+      const fault = await asking(`complete ${snapshotId}`, awsRegion, () =>
+        clients.ebs.send(
+          new CompleteSnapshotCommand({
+            SnapshotId: snapshotId,
+            ChangedBlocksCount: count,
+            Checksum: Buffer.from(linearSha256).toString('base64'),
+            ChecksumAlgorithm: 'SHA256',
+            ChecksumAggregationMethod: 'LINEAR',
+          }),
+        ),
+      ).then(
+        () => null,
+        (error: unknown) => error,
+      );
+      if (isFault(fault, 'aws_rejected')) {
+        throw new Fault(
+          'restore_checksum_mismatch',
+          `AWS did not accept the restored snapshot ${snapshotId}: ${fault.message}`,
+          { cause: fault },
+        );
+      }
+      if (fault !== null) throw fault;
+      await untilCompleted(clients.ec2, awsRegion, { snapshotIds: [snapshotId], clock, signal });
+    },
+  };
+}

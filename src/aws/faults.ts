@@ -1,0 +1,144 @@
+import { Fault, type FaultCode, isFault } from '../core/faults.ts';
+
+/** What the SDKs throw, as far as we read it. */
+type AwsFailure = { name: string; message: string; status: number; reason: string; requestId: string };
+
+function read(error: unknown): AwsFailure {
+  const it = (typeof error === 'object' && error !== null ? error : {}) as {
+    name?: string;
+    message?: string;
+    Code?: string;
+    Reason?: string;
+    $metadata?: { httpStatusCode?: number; requestId?: string };
+  };
+  return {
+    name: it.name ?? it.Code ?? 'Unknown',
+    message: it.message ?? '',
+    status: it.$metadata?.httpStatusCode ?? 0,
+    reason: it.Reason ?? '',
+    requestId: it.$metadata?.requestId ?? '',
+  };
+}
+
+const THROTTLED = new Set([
+  'RequestThrottledException',
+  'ThrottlingException',
+  'Throttling',
+  'RequestLimitExceeded',
+  'SlowDown',
+  'TooManyRequestsException',
+  'SnapshotCreationPerVolumeRateExceeded',
+  'ConcurrentLimitExceededException',
+  'ConcurrentSnapshotLimitExceeded',
+]);
+const DENIED = new Set(['AccessDenied', 'AccessDeniedException', 'UnauthorizedOperation']);
+const REVOKED = new Set([
+  'ExpiredToken',
+  'ExpiredTokenException',
+  'RequestExpired',
+  'InvalidClientTokenId',
+  'UnrecognizedClientException',
+  'AuthFailure',
+  'InvalidAccessKeyId',
+]);
+const QUOTA = new Set([
+  'ServiceQuotaExceededException',
+  'SnapshotLimitExceeded',
+  'VolumeLimitExceeded',
+  'LimitExceededException',
+]);
+const UNREACHABLE = new Set([
+  'TimeoutError',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'ENOTFOUND',
+  'EPIPE',
+  'NetworkingError',
+  'InternalServerException',
+  'InternalError',
+  'InternalFailure',
+  'ServiceUnavailable',
+  'Unavailable',
+  'KMSInternalException',
+  'DependencyTimeoutException',
+  'KeyUnavailableException',
+]);
+
+const CODES: Record<string, FaultCode> = {
+  'InvalidInstanceID.NotFound': 'instance_not_found',
+  IncorrectInstanceState: 'instance_terminated',
+  'InvalidSnapshot.NotFound': 'aws_resource_not_found',
+  'InvalidVolume.NotFound': 'aws_resource_not_found',
+  ResourceNotFoundException: 'aws_resource_not_found',
+  NoSuchKey: 'object_missing',
+  NotFound: 'object_missing',
+  NoSuchBucket: 'store_unavailable',
+  DisabledException: 'key_access_denied',
+  KMSInvalidStateException: 'key_access_denied',
+  NotFoundException: 'key_access_denied',
+  InvalidCiphertextException: 'wrong_key',
+  IncorrectKeyException: 'wrong_key',
+};
+
+function codeOf(failure: AwsFailure): FaultCode {
+  const { name, reason, status } = failure;
+  if (reason === 'UNRELATED_SNAPSHOTS') return 'snapshots_unrelated';
+  if (reason === 'DEPENDENCY_ACCESS_DENIED') return 'key_access_denied';
+  if (THROTTLED.has(name)) return 'aws_throttled';
+  if (DENIED.has(name)) return 'missing_permission';
+  if (REVOKED.has(name)) return 'role_not_assumable';
+  if (QUOTA.has(name)) return 'aws_quota_exceeded';
+  const known = CODES[name];
+  if (known) return known;
+  return UNREACHABLE.has(name) || status >= 500 ? 'unavailable' : 'aws_rejected';
+}
+
+/** The action and resource that AWS's sentence names: "… is not authorized to perform: X on resource: Y …". */
+function deniedAction(message: string): { action?: string; resource?: string } {
+  const [, action, resource] = /not authorized to perform: ([\w:*]+)(?: on resource: (\S+))?/.exec(message) ?? [];
+  return { ...(action === undefined ? {} : { action }), ...(resource === undefined ? {} : { resource }) };
+}
+
+/**
+ * Whatever a call to AWS ended with, as a Fault that says what was being done and what is missing. Every AWS error of
+ * the product goes through here.
+ *
+ * @param doing what was tried, such as `read blocks of snap-1`
+ */
+export function toAwsFault(error: unknown, doing: string, awsRegion: string): Fault {
+  if (isFault(error)) return error;
+  const failure = read(error);
+  const code = codeOf(failure);
+  const denied = code === 'missing_permission' || code === 'key_access_denied' ? deniedAction(failure.message) : {};
+  const facts = {
+    awsRegion,
+    awsError: failure.name,
+    ...(failure.requestId === '' ? {} : { awsRequestId: failure.requestId }),
+    ...denied,
+  };
+  const texts: Partial<Record<FaultCode, string>> = {
+    missing_permission: `AWS refused to ${doing}: the role lacks ${denied.action ?? 'a permission'}${denied.resource ? ` on ${denied.resource}` : ''}. Add it to the role's policy, then verify the connection.`,
+    key_access_denied: `A KMS key refused while trying to ${doing}: ${failure.message || failure.name}. Allow the role to use the key, and list it in the connection.`,
+    role_not_assumable: `AWS no longer accepts the role's session while trying to ${doing}. The role was changed or deleted; make it again, then verify the connection.`,
+    aws_throttled: `AWS asks to slow down while trying to ${doing}. It is tried again by itself.`,
+    unavailable: `AWS could not be reached to ${doing}. It is tried again by itself.`,
+  };
+  return new Fault(code, texts[code] ?? `AWS answered ${failure.name} when asked to ${doing}: ${failure.message}`, {
+    cause: error,
+    facts,
+  });
+}
+
+/** Runs a call to AWS; what it throws is a Fault. */
+export async function asking<T>(doing: string, awsRegion: string, call: () => Promise<T>): Promise<T> {
+  try {
+    return await call();
+  } catch (error) {
+    throw toAwsFault(error, doing, awsRegion);
+  }
+}
+
+/** Name of an AWS error, for the few places that decide by it. */
+export function awsErrorName(error: unknown): string {
+  return read(error).name;
+}

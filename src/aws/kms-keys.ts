@@ -1,0 +1,54 @@
+import { DecryptCommand, DescribeKeyCommand, GenerateDataKeyCommand, type KMSClient } from '@aws-sdk/client-kms';
+import { Fault, isFault } from '../core/faults.ts';
+import type { KeyContext, KeyService } from '../vault/ports.ts';
+import { toAwsFault } from './faults.ts';
+
+/** The cell's own key: when it refuses, that is ours to mend. */
+function keyFault(error: unknown, doing: string, awsRegion: string): Fault {
+  const fault = toAwsFault(error, doing, awsRegion);
+  if (isFault(fault, 'wrong_key'))
+    return new Fault('wrong_key', 'A stored key does not open for this tenant, volume and run.', { cause: fault });
+  return new Fault('key_unavailable', `The cell's data key cannot be used now to ${doing}.`, { cause: fault });
+}
+
+const contextOf = ({ cell, tenant, volume, run, purpose }: KeyContext) => ({ cell, tenant, volume, run, purpose });
+
+/**
+ * KMS as the engine's key service. The context is authenticated: a wrapped key opens for its own tenant, volume, run and
+ * purpose only. `KeyId` is named on opening too, so that a blob of another key of ours is refused.
+ */
+export function openKeyService(kms: KMSClient, keyArn: string, awsRegion: string): KeyService {
+  return {
+    async generate(context) {
+      try {
+        const made = await kms.send(
+          new GenerateDataKeyCommand({ KeyId: keyArn, KeySpec: 'AES_256', EncryptionContext: contextOf(context) }),
+        );
+        return { key: made.Plaintext ?? new Uint8Array(), wrapped: made.CiphertextBlob ?? new Uint8Array() };
+      } catch (error) {
+        throw keyFault(error, 'make a data key', awsRegion);
+      }
+    },
+    async unwrap(wrapped, context) {
+      try {
+        const opened = await kms.send(
+          new DecryptCommand({ KeyId: keyArn, CiphertextBlob: wrapped, EncryptionContext: contextOf(context) }),
+        );
+        return opened.Plaintext ?? new Uint8Array();
+      } catch (error) {
+        throw keyFault(error, 'open a data key', awsRegion);
+      }
+    },
+  };
+}
+
+/** Can the key be used? Throws Fault `key_unavailable`. */
+export async function checkKey(kms: KMSClient, keyArn: string, awsRegion: string): Promise<void> {
+  const state = await kms.send(new DescribeKeyCommand({ KeyId: keyArn })).then(
+    ({ KeyMetadata }) => KeyMetadata?.KeyState ?? 'unknown',
+    (error: unknown) => {
+      throw keyFault(error, 'look at the key', awsRegion);
+    },
+  );
+  if (state !== 'Enabled') throw new Fault('key_unavailable', `The data key is ${state}.`);
+}

@@ -1,0 +1,140 @@
+import {
+  ec2Arn,
+  type Place,
+  type PolicyDocument,
+  policyDocument,
+  requestTags,
+  resourceTags,
+  type Statement,
+} from './document.ts';
+
+/**
+ * Policies of single sessions. A session has the rights that the role *and* its session policy give, so each step of a job
+ * asks for no more than it does. AWS takes at most 2,048 characters; none of these grows with the number of volumes.
+ */
+export const SESSION_POLICY_CHARACTERS_MAX = 2_048;
+
+export type Step = Place & { awsRegion: string; tenantId: string };
+
+const describing = (step: Step): Statement => ({
+  Effect: 'Allow',
+  Action: 'ec2:Describe*',
+  Resource: '*',
+  Condition: { StringEquals: { 'aws:RequestedRegion': step.awsRegion } },
+});
+const snapshots = (step: Step, ids: readonly string[] = ['*']) =>
+  ids.map((id) => ec2Arn(step, step.awsRegion, `snapshot/${id}`));
+const tagWhile = (step: Step, action: string, resource: string): Statement => ({
+  Effect: 'Allow',
+  Action: 'ec2:CreateTags',
+  Resource: ec2Arn(step, step.awsRegion, resource),
+  Condition: { StringEquals: { 'ec2:CreateAction': action, ...requestTags(step.tenantId) } },
+});
+
+/** Any key of the account, but only by way of EC2 in this region; which key, the role's policy and the key's say. */
+const keysByEc2 = (step: Step, actions: readonly string[], keyArns: readonly string[]): Statement => ({
+  Effect: 'Allow',
+  Action: actions.map((name) => `kms:${name}`),
+  Resource: keyArns.length > 0 ? keyArns : `arn:${step.partition}:kms:${step.awsRegion}:${step.awsAccountId}:key/*`,
+});
+
+/** Looking at the account: discovery, and waiting for snapshots and volumes. */
+export function describeStep(step: Step): PolicyDocument {
+  return policyDocument(describing(step));
+}
+
+/** Taking the snapshots of one instance. */
+export function createStep(step: Step, instanceId: string): PolicyDocument {
+  const tags = { StringEquals: requestTags(step.tenantId) };
+  return policyDocument(
+    describing(step),
+    {
+      Effect: 'Allow',
+      Action: 'ec2:CreateSnapshots',
+      Resource: [ec2Arn(step, step.awsRegion, `instance/${instanceId}`), ec2Arn(step, step.awsRegion, 'volume/*')],
+    },
+    { Effect: 'Allow', Action: 'ec2:CreateSnapshots', Resource: snapshots(step), Condition: tags },
+    tagWhile(step, 'CreateSnapshots', 'snapshot/*'),
+  );
+}
+
+/** Reading one volume: its new snapshot, and the base that it is compared with. */
+export function readStep(step: Step, snapshotIds: readonly string[], kmsKeyArn: string | null): PolicyDocument {
+  const actions = ['ebs:ListSnapshotBlocks', 'ebs:ListChangedBlocks', 'ebs:GetSnapshotBlock'];
+  const key = kmsKeyArn === null ? [] : [keysByEc2(step, ['Decrypt', 'DescribeKey'], [kmsKeyArn])];
+  return policyDocument({ Effect: 'Allow', Action: actions, Resource: snapshots(step, snapshotIds) }, ...key);
+}
+
+/** Deleting snapshots that carry this tenant's tag. */
+export function deleteStep(step: Step): PolicyDocument {
+  return policyDocument(describing(step), {
+    Effect: 'Allow',
+    Action: 'ec2:DeleteSnapshot',
+    Resource: snapshots(step),
+    Condition: { StringEquals: resourceTags(step.tenantId) },
+  });
+}
+
+const WRITE_KEY = [
+  'DescribeKey',
+  'GenerateDataKeyWithoutPlaintext',
+  'GenerateDataKey',
+  'Decrypt',
+  'Encrypt',
+  'CreateGrant',
+  'ReEncrypt*',
+];
+
+/** Starting a new snapshot to write a volume into. */
+export function startStep(step: Step, kmsKeyArn: string | null): PolicyDocument {
+  const key = kmsKeyArn === null ? [] : [keysByEc2(step, WRITE_KEY, [kmsKeyArn])];
+  return policyDocument(
+    {
+      Effect: 'Allow',
+      Action: 'ebs:StartSnapshot',
+      Resource: snapshots(step),
+      Condition: { StringEquals: requestTags(step.tenantId) },
+    },
+    tagWhile(step, 'StartSnapshot', 'snapshot/*'),
+    ...key,
+  );
+}
+
+/** Writing that snapshot, and no other. */
+export function writeStep(step: Step, snapshotId: string, kmsKeyArn: string | null): PolicyDocument {
+  const key = kmsKeyArn === null ? [] : [keysByEc2(step, WRITE_KEY, [kmsKeyArn])];
+  return policyDocument(
+    describing(step),
+    {
+      Effect: 'Allow',
+      Action: ['ebs:PutSnapshotBlock', 'ebs:CompleteSnapshot'],
+      Resource: snapshots(step, [snapshotId]),
+    },
+    ...key,
+  );
+}
+
+/** Making a volume from that snapshot. Without a named key it is the account's default one, whose ARN we do not know. */
+export function volumeStep(step: Step, snapshotId: string, kmsKeyArn: string | null): PolicyDocument {
+  return policyDocument(
+    describing(step),
+    { Effect: 'Allow', Action: 'ec2:CreateVolume', Resource: snapshots(step, [snapshotId]) },
+    {
+      Effect: 'Allow',
+      Action: 'ec2:CreateVolume',
+      Resource: ec2Arn(step, step.awsRegion, 'volume/*'),
+      Condition: { StringEquals: requestTags(step.tenantId), Bool: { 'ec2:Encrypted': 'true' } },
+    },
+    tagWhile(step, 'CreateVolume', 'volume/*'),
+    keysByEc2(step, WRITE_KEY, kmsKeyArn === null ? [] : [kmsKeyArn]),
+  );
+}
+
+/** Asking, by dry runs, what the role could do: its own policy decides, deletion and writing stay out. */
+export function probeStep(step: Step): PolicyDocument {
+  return policyDocument(describing(step), {
+    Effect: 'Allow',
+    Action: ['ec2:CreateSnapshots', 'ec2:CreateTags', 'ec2:CreateVolume'],
+    Resource: '*',
+  });
+}
