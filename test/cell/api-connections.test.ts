@@ -23,7 +23,7 @@ test('a connection comes with an External ID of ours and everything that the rol
   expect(JSON.stringify(json.trustPolicy)).toContain(json.externalId);
   expect(JSON.stringify(json.backupPolicy)).toContain('ec2:CreateSnapshots');
   expect(JSON.stringify(json.restorePolicy)).toContain('ebs:StartSnapshot');
-  expect(json.quickCreateUrl).toContain(json.externalId);
+  expect(json.quickCreateUrl).toContain(encodeURIComponent(json.templateUrl));
   const again = await tenant.call('GET', `/v1/connections/${json.id}`);
   expect(again.json).toEqual(json);
   const other = await tenant.call('POST', '/v1/connections', { body });

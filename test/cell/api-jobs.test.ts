@@ -20,9 +20,9 @@ const restore = (recoveryPointId: string, target: Record<string, unknown> = {}, 
     body: { recoveryPointId, type: 'volume', target: { connectionId, awsRegion: 'eu-central-1', ...target }, ...rest },
   });
 const auditedOf = async (resource: string) =>
-  (await tenant.call('GET', `/v1/audit-events?resource=${resource}`)).json.items.map(
-    (item: { action: string }) => item.action,
-  );
+  (await tenant.call('GET', `/v1/audit-events?resource=${resource}`)).json.items
+    .map((item: { action: string }) => item.action)
+    .toSorted(); // of one millisecond: the clock of these tests stands still
 
 test('a backup on demand is a job that is queued and audited with it', async () => {
   const { status, json } = await backup({ retention: { deleteAfterDays: 3 } });

@@ -1,3 +1,6 @@
+import type { z } from '@hono/zod-openapi';
+import { expect } from 'vitest';
+import { OPERATIONS } from '../../src/contract/openapi.ts';
 import { regionOf } from '../../regions/index.ts';
 import { newApiKey } from '../../src/core/api-keys.ts';
 import type { Clock } from '../../src/core/clock.ts';
@@ -22,6 +25,22 @@ export function movableClock(start = new Date('2026-11-23T10:00:00.000Z')) {
       now = new Date(now.getTime() + ms);
     },
   };
+}
+
+const CONTRACT = OPERATIONS.map(({ method, path, responses }) => ({
+  method: method.toUpperCase(),
+  pattern: new RegExp(`^${path.replaceAll(/\{\w+\}/g, '[^/]+')}$`),
+  responses: responses as Record<string, { content?: Record<string, { schema: z.ZodType }> }>,
+}));
+
+/** Every answer that a test sees keeps to the contract: the promised status, and no field more or less. */
+function holdToContract(method: string, path: string, { status, json }: Pick<Answer, 'status' | 'json'>): void {
+  const operation = CONTRACT.find((one) => one.method === method && one.pattern.test(path.split('?')[0] ?? ''));
+  if (!operation) return;
+  const promised = operation.responses[status] ?? (status >= 400 ? operation.responses['default'] : undefined);
+  expect(promised, `${method} ${path} may not answer ${status}`).toBeDefined();
+  const schema = Object.values(promised?.content ?? {})[0]?.schema;
+  if (schema && json !== null) expect(schema.parse(json), `${method} ${path}`).toEqual(json);
 }
 
 export type Call = {
@@ -87,7 +106,14 @@ export async function startCell(change: Partial<ApiDeps> = {}, maxConnections = 
       } as RequestInit);
       const text = await response.text();
       const isJson = response.headers.get('content-type')?.includes('json') === true;
-      return { status: response.status, headers: response.headers, text, json: isJson ? JSON.parse(text) : null };
+      const answer = {
+        status: response.status,
+        headers: response.headers,
+        text,
+        json: isJson ? JSON.parse(text) : null,
+      };
+      holdToContract(method, path, answer);
+      return answer;
     };
   const asOperator = as(operator.key);
 

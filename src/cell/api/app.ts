@@ -116,17 +116,12 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.use(tooLarge); // after the key: a body meant for another cell is not read at all
 
   const operations = createOperations({ app, db, once: services.once });
-  const role = {
-    connectorRoleArn: deps.connectorRoleArn,
-    templateBaseUrl: deps.templateBaseUrl,
-    partition: region.partition,
-  };
   systemRoutes(operations, { ...services, cellUrls: { ...deps.cellUrls, [cell]: deps.cellUrl } });
-  readinessRoute(app, deps.readiness);
+  readinessRoute(app, deps);
   documentRoutes(app, deps);
   tenantRoutes(operations, { ...services, region });
   apiKeyRoutes(operations, { ...services, cell });
-  connectionRoutes(operations, { ...services, role });
+  connectionRoutes(operations, { ...services, role: deps });
   instanceRoutes(operations, services);
   backupPlanRoutes(operations, services);
   selectionRoutes(operations, services);

@@ -96,9 +96,10 @@ function createFields(document: Document) {
     if (full.enum) return full.enum.map(String).join(' | ');
     if (full.anyOf) return full.anyOf.map(typeOf).join(' | ');
     if (full.type === 'array') return `${typeOf(full.items ?? {})}[]`;
-    if (full.format === 'date-time') return 'timestamp';
-    const plain = Array.isArray(full.type) ? full.type.join(' | ') : (full.type ?? 'any');
-    return name ?? plain;
+    const types = [full.type ?? 'any']
+      .flat()
+      .map((type) => (type !== 'null' && full.format === 'date-time' ? 'timestamp' : type));
+    return name ?? types.join(' | ');
   };
   const inner = (schema: Schema): Schema => {
     const full = resolve(schema);
@@ -146,7 +147,12 @@ function keyOf(operation: PathOperation): ReferenceOperation['key'] {
 }
 
 function curlOf(operation: Pick<ReferenceOperation, 'method' | 'path' | 'key'>, url: string, body: unknown): string {
-  const lines = [`curl ${operation.method === 'GET' ? '' : `-X ${operation.method} `}'${url}${operation.path}'`];
+  // Double quotes, because the shell is to fill in the ids; curl itself would take {id} for a pattern.
+  const path = operation.path.replaceAll(
+    /\{(\w+)\}/g,
+    (_, name: string) => `$${name.replace('I', '_I').toUpperCase()}`,
+  );
+  const lines = [`curl ${operation.method === 'GET' ? '' : `-X ${operation.method} `}"${url}${path}"`];
   if (operation.key !== 'none')
     lines.push(`-H "Authorization: Bearer $${operation.key === 'operator' ? 'OPERATOR_KEY' : 'API_KEY'}"`);
   if (body !== undefined) lines.push("-H 'Content-Type: application/json'", `-d '${JSON.stringify(body, null, 2)}'`);

@@ -1,6 +1,7 @@
 import type { Hono } from 'hono';
 import { REGIONS } from '../../../regions/index.ts';
 import * as contract from '../../contract/system.ts';
+import type { Logger } from '../../core/log.ts';
 import type { AuditEvents } from '../services/audit-events.ts';
 import type { CertificateService } from '../services/certificates.ts';
 import { mapPage } from '../services/pages.ts';
@@ -41,10 +42,17 @@ export function systemRoutes(
   operations.operator(contract.rotateCertificate, (scope) => certificates.rotate(scope));
 }
 
-/** Readiness has two successes' worth of statuses, so it is routed by hand. Any check that is not `ok` makes it 503. */
-export function readinessRoute(app: Hono<ApiEnv>, readiness: () => Promise<Record<string, string>>): void {
+/** Readiness has two answers, so it is routed by hand. Any check that is not `ok` makes it 503, and so does none at all. */
+export function readinessRoute(
+  app: Hono<ApiEnv>,
+  { readiness, log }: { readiness: () => Promise<Record<string, string>>; log: Logger },
+): void {
+  const failed = (error: unknown) => {
+    log.log('error', 'readiness.failed', {}, error);
+    return { readiness: 'cannot be told' };
+  };
   app.get('/readyz', async (c) => {
-    const checks = await readiness();
+    const checks = await readiness().catch(failed);
     const ready = Object.values(checks).every((state) => state === 'ok');
     return c.json({ status: ready ? 'ok' : 'unavailable', checks }, ready ? 200 : 503);
   });

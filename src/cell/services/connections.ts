@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { and, count, desc, eq, isNull, lt } from 'drizzle-orm';
 import type { Region } from '../../../regions/types.ts';
 import type { Clock } from '../../core/clock.ts';
+import { roleNameOf } from '../../aws/policies/role.ts';
 import { newId } from '../../core/ids.ts';
 import { audit } from '../db/audit.ts';
 import type { Tx } from '../db/client.ts';
@@ -9,7 +10,6 @@ import { type AwsTag, connections, instances } from '../db/schema/connections.ts
 import { selections } from '../db/schema/plans.ts';
 import type { Enqueue } from '../queue.ts';
 import { found, wellFormed } from './absence.ts';
-import { roleNameOf } from './customer-role.ts';
 import { abortJobsOf } from './job-abort.ts';
 import type { PageQuery, Paginate } from './pages.ts';
 import { keysInJurisdiction, regionsInJurisdiction } from './residency-rules.ts';
@@ -122,7 +122,7 @@ export function createConnections({ region, clock, enqueue, page }: Deps) {
       const { tx, tenantId, actor } = scope;
       await requireConnection(scope, id, 'update');
       const now = clock.now();
-      const [points] = await tx
+      const [known] = await tx
         .select({ count: count() })
         .from(instances)
         .where(and(eq(instances.tenantId, tenantId), eq(instances.connectionId, id)));
@@ -132,7 +132,7 @@ export function createConnections({ region, clock, enqueue, page }: Deps) {
         .where(and(eq(connections.tenantId, tenantId), eq(connections.id, id)));
       await forget(tx, tenantId, id);
       const abortedJobs = await abortJobsOf({ tx, tenantId }, id, now);
-      const details = { instances: points?.count ?? 0, abortedJobs };
+      const details = { instances: known?.count ?? 0, abortedJobs };
       await audit(tx, { tenantId, cell, now, actor, action: 'connection.delete', resource: id, details });
     },
   };

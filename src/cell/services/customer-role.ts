@@ -1,19 +1,33 @@
+import type { Region } from '../../../regions/types.ts';
+import { backupPolicy, restorePolicy, roleArn, trustPolicy } from '../../aws/policies/role.ts';
+import { quickCreateUrl } from '../../aws/policies/template.ts';
 import type { ConnectionRow } from './connections.ts';
 
-/** The name of the role that the customer makes for a connection. */
-export function roleNameOf(connectionId: string): string {
-  return `domicile-${connectionId.slice(-26)}`;
-}
+export type RoleDeps = {
+  region: Region;
+  /** The worker's principal, which the role trusts. */
+  connectorRoleArn: string;
+  /** Where the stacks' templates are published, one for each connection. */
+  templateBaseUrl: string;
+};
 
-export type RoleDeps = { connectorRoleArn: string; templateBaseUrl: string; partition: string };
+/** Host of the AWS console, whose address differs from the APIs' and is the same for every account. */
+const CONSOLE_HOST = 'console.aws.amazon.com';
 
 /** What the customer makes in its account, from the connection alone. */
-export function roleDocuments(deps: RoleDeps, row: ConnectionRow) {
+export function roleDocuments({ region, connectorRoleArn, templateBaseUrl }: RoleDeps, row: ConnectionRow) {
+  const { partition, dnsSuffix } = region;
+  const { awsAccountId, roleName, externalId, tenantId, awsRegions, tag, vpcIds, kmsKeyArns } = row;
+  const place = { partition, dnsSuffix, awsAccountId };
+  const scope = { ...place, tenantId, awsRegions, tag, vpcIds, kmsKeyArns };
+  const awsRegion = awsRegions[0] ?? region.homeAwsRegion;
+  const templateUrl = `${templateBaseUrl}/${row.id}.json`;
   return {
-    roleArn: `arn:${deps.partition}:iam::${row.awsAccountId}:role/${row.roleName}`,
-    templateUrl: deps.templateBaseUrl,
-    quickCreateUrl: deps.templateBaseUrl,
-    trustPolicy: {},
-    backupPolicy: {},
+    roleArn: roleArn(place, roleName),
+    templateUrl,
+    quickCreateUrl: quickCreateUrl({ consoleHost: `${awsRegion}.${CONSOLE_HOST}`, awsRegion, templateUrl, roleName }),
+    trustPolicy: { ...trustPolicy({ connectorRoleArn, externalId }) },
+    backupPolicy: { ...backupPolicy(scope) },
+    ...(row.restore ? { restorePolicy: { ...restorePolicy(scope) } } : {}),
   };
 }
