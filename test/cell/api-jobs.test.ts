@@ -79,6 +79,11 @@ test('abort ends what has not started, asks what runs, and leaves the rest alone
   await work(cell, tenant, running.id, { state: 'RUNNING' });
   expect((await abort(running.id)).json.state).toBe('ABORTING');
   expect((await abort(running.id)).status).toBe(202);
+  const { json: blocked } = await backup();
+  await work(cell, tenant, blocked.id, { state: 'PENDING', startedAt: cell.clock.now() });
+  const before = cell.enqueued.length;
+  expect((await abort(blocked.id)).json.state).toBe('ABORTING'); // it may have left something in the account
+  expect(cell.enqueued.slice(before)).toEqual([{ kind: 'backup', tenantId: tenant.tenantId, jobId: blocked.id }]);
   expect(await auditedOf(running.id)).toEqual(['backup_job.abort', 'backup_job.create']);
 });
 

@@ -126,13 +126,16 @@ export function work(
   cell: Cell,
   { tenantId }: Tenant,
   jobId: string,
-  step: { state?: JobState; progress?: number; kind?: 'backup' | 'restore' },
+  step: { state?: JobState; startedAt?: Date; progress?: number; kind?: 'backup' | 'restore' },
 ) {
   const table = step.kind === 'restore' ? restoreJobs : backupJobs;
   const now = cell.clock.now();
   return inTenant(cell.database.worker, tenantId, async (tx) => {
     if (step.state) {
-      await tx.update(table).set({ state: step.state }).where(eq(table.id, jobId));
+      await tx
+        .update(table)
+        .set({ state: step.state, ...(step.startedAt ? { startedAt: step.startedAt } : {}) })
+        .where(eq(table.id, jobId));
       await tx.insert(jobEvents).values({ tenantId, jobId, type: 'state', data: { state: step.state }, time: now });
     }
     if (step.progress !== undefined)

@@ -18,9 +18,9 @@ export type Operation = {
 type Schema<T> = T extends z.ZodType ? z.output<T> : Record<never, never>;
 type RequestOf<O> = O extends { request: infer R } ? R : Record<never, never>;
 
-export type QueryOf<O> = RequestOf<O> extends { query: infer Q } ? Schema<Q> : { cell?: string | undefined };
-export type ParamsOf<O> = RequestOf<O> extends { params: infer P } ? Schema<P> : Record<never, never>;
-export type BodyOf<O> =
+type QueryOf<O> = RequestOf<O> extends { query: infer Q } ? Schema<Q> : { cell?: string | undefined };
+type ParamsOf<O> = RequestOf<O> extends { params: infer P } ? Schema<P> : Record<never, never>;
+type BodyOf<O> =
   RequestOf<O> extends { body: { content: { 'application/json': { schema: infer B } } } } ? Schema<B> : undefined;
 
 type JsonOf<R> = R extends { content: { 'application/json': { schema: infer S } } }

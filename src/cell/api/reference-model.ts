@@ -2,7 +2,7 @@ import { PROBLEMS } from '../../contract/problems.ts';
 import { FAULTS } from '../../core/faults.ts';
 
 /** The parts of a JSON schema that our contract uses. */
-export type Schema = {
+type Schema = {
   $ref?: string;
   type?: string | string[];
   format?: string;

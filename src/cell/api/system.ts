@@ -11,7 +11,7 @@ import type { Operations } from './operations.ts';
 type CellUrls = Readonly<Record<string, string>>;
 
 /** The cells, with the addresses of this deployment where it has its own. */
-export function regionList(cellUrls: CellUrls) {
+function regionList(cellUrls: CellUrls) {
   return REGIONS.map(({ cell, jurisdiction, awsRegions, url }) => ({
     cell,
     jurisdiction: jurisdiction.code,

@@ -5,7 +5,7 @@ import { type IdKind, isId } from '../../core/ids.ts';
  * The answer for whatever is not there for this tenant: missing, malformed and another tenant's id read the same, to
  * the byte. The message names neither the id nor anything else that could differ.
  */
-export function notFound(what: string): Fault {
+function notFound(what: string): Fault {
   return new Fault('not_found', `There is no such ${what}.`);
 }
 

@@ -128,12 +128,12 @@ export function createBackupJobs({ cell, clock, enqueue, page }: Deps) {
       return found(row, 'backup job');
     },
 
-    /** What has not started ends now; what runs is asked to; what has ended stays as it is, without an event. */
+    /** What never started ends now; what has started is asked to; what has ended stays as it is, without an event. */
     async abort(scope: TenantScope, id: string): Promise<BackupJobRow> {
       const { tx, tenantId, actor } = scope;
       const row = await lockedJob(scope, id);
       const now = clock.now();
-      const after = await abortBackup(scope, row, now);
+      const after = await abortBackup({ tx, tenantId, enqueue }, row, now);
       if (!after) return row;
       const details = { from: row.state, to: after.state };
       await audit(tx, { tenantId, cell, now, actor, action: 'backup_job.abort', resource: id, details });

@@ -131,7 +131,7 @@ export function createConnections({ region, clock, enqueue, page }: Deps) {
         .set({ state: 'DISCONNECTED', stateDetail: 'Disconnected on request.', deletedAt: now })
         .where(and(eq(connections.tenantId, tenantId), eq(connections.id, id)));
       await forget(tx, tenantId, id);
-      const abortedJobs = await abortJobsOf({ tx, tenantId }, id, now);
+      const abortedJobs = await abortJobsOf({ tx, tenantId, enqueue }, id, now);
       const details = { instances: known?.count ?? 0, abortedJobs };
       await audit(tx, { tenantId, cell, now, actor, action: 'connection.delete', resource: id, details });
     },

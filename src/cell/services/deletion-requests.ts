@@ -13,7 +13,7 @@ export type DeletionRequestRow = typeof deletionRequests.$inferSelect;
 type Deps = { cell: string; clock: Clock; page: Paginate };
 
 /** Time for someone to notice that a stolen key asks for deletions: longer than a weekend. */
-export const DELETION_DELAY_MS = 72 * 60 * 60 * 1000;
+const DELETION_DELAY_MS = 72 * 60 * 60 * 1000;
 
 const PENDING: DeletionRequestRow['state'][] = ['WAITING_APPROVAL', 'SCHEDULED'];
 

@@ -1,32 +1,38 @@
 import { and, eq, inArray } from 'drizzle-orm';
 import type { Tx } from '../db/client.ts';
 import { backupJobs, type JobState, jobEvents, restoreJobs } from '../db/schema/jobs.ts';
+import type { Enqueue } from '../queue.ts';
 import { type BackupJobRow, backupJobView, type RestoreJobRow, restoreJobView } from './job-views.ts';
 
-type Scope = { tx: Tx; tenantId: string };
+type Scope = { tx: Tx; tenantId: string; enqueue: Enqueue };
 
-/** States in which nothing has happened in the account yet: abort ends such a job at once. */
-const NOT_STARTED: readonly JobState[] = ['CREATED', 'PENDING'];
+const OPEN: JobState[] = ['CREATED', 'PENDING', 'RUNNING'];
 
-/** A job's state after an abort, or null when there is nothing left to abort. */
-export function stateAfterAbort(state: JobState): 'ABORTED' | 'ABORTING' | null {
-  if (NOT_STARTED.includes(state)) return 'ABORTED';
-  return state === 'RUNNING' ? 'ABORTING' : null;
+/**
+ * What an abort changes, or null when there is nothing left to abort. A job that never started ends here, and takes its
+ * claims with it: a worker that is just picking it up finds its number outdated. One that has started, also if it waits
+ * for something now, may have made things in the account: a worker removes them and ends it.
+ */
+function changes(row: { state: JobState; fence: number; startedAt: Date | null }, now: Date) {
+  if (!OPEN.includes(row.state)) return null;
+  if (row.startedAt !== null || row.state === 'RUNNING') return { state: 'ABORTING' as const, blocked: null };
+  return { state: 'ABORTED' as const, completedAt: now, blocked: null, fence: row.fence + 1 };
 }
 
-function changes(row: { state: JobState; fence: number }, now: Date) {
-  const state = stateAfterAbort(row.state);
-  if (state === null) return null;
-  // A job that ends here takes its claims with it: a worker that is just picking it up finds its number outdated.
-  return state === 'ABORTED' ? { state, completedAt: now, blocked: null, fence: row.fence + 1 } : { state };
-}
+/** Nobody works on a job that waits: it is delivered again, so that its end does not wait too. */
+const isIdle = (row: { state: JobState }, change: { state: JobState }) =>
+  row.state === 'PENDING' && change.state === 'ABORTING';
 
 /**
  * Aborts a locked backup job. Its event is written after the row: events of one job are ordered by the row's lock.
  *
- * @returns the job as it is now, and whether anything changed
+ * @returns the job as it is now, or null when nothing changed
  */
-export async function abortBackup({ tx, tenantId }: Scope, row: BackupJobRow, now: Date): Promise<BackupJobRow | null> {
+export async function abortBackup(
+  { tx, tenantId, enqueue }: Scope,
+  row: BackupJobRow,
+  now: Date,
+): Promise<BackupJobRow | null> {
   const change = changes(row, now);
   if (!change) return null;
   await tx
@@ -35,12 +41,13 @@ export async function abortBackup({ tx, tenantId }: Scope, row: BackupJobRow, no
     .where(and(eq(backupJobs.tenantId, tenantId), eq(backupJobs.id, row.id)));
   const after = { ...row, ...change };
   await tx.insert(jobEvents).values({ tenantId, jobId: row.id, type: 'state', data: backupJobView(after), time: now });
+  if (isIdle(row, change)) await enqueue(tx, { kind: 'backup', tenantId, jobId: row.id });
   return after;
 }
 
 /** As `abortBackup`, for a restore job. */
 export async function abortRestore(
-  { tx, tenantId }: Scope,
+  { tx, tenantId, enqueue }: Scope,
   row: RestoreJobRow,
   now: Date,
 ): Promise<RestoreJobRow | null> {
@@ -52,13 +59,13 @@ export async function abortRestore(
     .where(and(eq(restoreJobs.tenantId, tenantId), eq(restoreJobs.id, row.id)));
   const after = { ...row, ...change };
   await tx.insert(jobEvents).values({ tenantId, jobId: row.id, type: 'state', data: restoreJobView(after), time: now });
+  if (isIdle(row, change)) await enqueue(tx, { kind: 'restore', tenantId, jobId: row.id });
   return after;
 }
 
 /** Aborts every open job of a connection that ends. */
 export async function abortJobsOf(scope: Scope, connectionId: string, now: Date): Promise<number> {
   const { tx, tenantId } = scope;
-  const open: JobState[] = [...NOT_STARTED, 'RUNNING'];
   const backups = await tx
     .select()
     .from(backupJobs)
@@ -66,7 +73,7 @@ export async function abortJobsOf(scope: Scope, connectionId: string, now: Date)
       and(
         eq(backupJobs.tenantId, tenantId),
         eq(backupJobs.connectionId, connectionId),
-        inArray(backupJobs.state, open),
+        inArray(backupJobs.state, OPEN),
       ),
     )
     .for('update');
@@ -77,7 +84,7 @@ export async function abortJobsOf(scope: Scope, connectionId: string, now: Date)
       and(
         eq(restoreJobs.tenantId, tenantId),
         eq(restoreJobs.connectionId, connectionId),
-        inArray(restoreJobs.state, open),
+        inArray(restoreJobs.state, OPEN),
       ),
     )
     .for('update');

@@ -9,7 +9,7 @@ export type JobKind = 'backup' | 'restore';
 export type JobRef = { tenantId: string; kind: JobKind; id: string };
 
 /** One server-sent event; `id` is what Last-Event-ID names. */
-export type StreamEvent = { id: string; event: 'progress' | 'state'; data: string };
+type StreamEvent = { id: string; event: 'progress' | 'state'; data: string };
 /** `seq`: where to read on. `more`: read again at once. `ended`: the job is over and everything has been read. */
 export type EventBatch = { events: StreamEvent[]; seq: number; more: boolean; ended: boolean };
 

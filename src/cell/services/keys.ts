@@ -12,9 +12,9 @@ import type { PageQuery, Paginate } from './pages.ts';
 import type { TenantScope } from './scope.ts';
 
 /** A tenant's program or person, known by an API key. */
-export type TenantCaller = { kind: 'tenant'; tenantId: string; actor: Actor };
+type TenantCaller = { kind: 'tenant'; tenantId: string; actor: Actor };
 /** Whoever runs the cell, known by an operator key. Belongs to no tenant. */
-export type OperatorCaller = { kind: 'operator'; keyId: string; actor: Actor };
+type OperatorCaller = { kind: 'operator'; keyId: string; actor: Actor };
 export type Caller = TenantCaller | OperatorCaller;
 
 export type ApiKeyRow = typeof apiKeys.$inferSelect;

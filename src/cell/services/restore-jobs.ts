@@ -113,13 +113,13 @@ export function createRestoreJobs({ region, clock, enqueue, page }: Deps) {
       return found(row, 'restore job');
     },
 
-    /** What has not started ends now; what runs is asked to; what has ended stays as it is, without an event. */
+    /** What never started ends now; what has started is asked to; what has ended stays as it is, without an event. */
     async abort(scope: TenantScope, id: string): Promise<RestoreJobRow> {
       const { tx, tenantId, actor } = scope;
       const [locked] = await tx.select().from(restoreJobs).where(one(tenantId, id)).for('update');
       const row = found(locked, 'restore job');
       const now = clock.now();
-      const after = await abortRestore(scope, row, now);
+      const after = await abortRestore({ tx, tenantId, enqueue }, row, now);
       if (!after) return row;
       const details = { from: row.state, to: after.state };
       await audit(tx, { tenantId, cell, now, actor, action: 'restore_job.abort', resource: id, details });
