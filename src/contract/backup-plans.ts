@@ -7,6 +7,7 @@ import {
   displayName,
   idempotencyHeader,
   idParam,
+  idReference,
   idSchema,
   json,
   listQuery,
@@ -26,6 +27,7 @@ export const retention = z
     'needs keepLast, deleteAfterDays or both',
   )
   .openapi('Retention', {
+    example: { keepLast: 7, deleteAfterDays: 30 },
     description:
       'A point is kept while either rule keeps it: it is one of the newest `keepLast` of its instance and rule, or younger than `deleteAfterDays`.',
   });
@@ -52,7 +54,7 @@ export const ruleSchema = ruleInput.extend({ id: idSchema('rule'), nextRunAt: ti
 
 export const selectionInput = z
   .strictObject({
-    connectionId: z.string().max(128),
+    connectionId: idReference('connection'),
     tags: z.array(awsTag).max(20).optional().openapi({ description: 'All must match' }),
     instanceIds: z.array(awsInstanceId).max(500).optional(),
     excludeInstanceIds: z.array(awsInstanceId).max(500).optional(),

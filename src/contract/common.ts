@@ -10,6 +10,14 @@ export function idSchema(kind: IdKind) {
     .openapi({ type: 'string', example: `${prefix}_eu_01k9wq3v7hr2m5c8d4x6z0abcd` });
 }
 
+/** An id in a body. Its form is not checked, as in a path; the example shows it. */
+export function idReference(kind: IdKind) {
+  return z
+    .string()
+    .max(128)
+    .openapi({ example: `${ID_PREFIXES[kind]}_eu_01k9wq3v7hr2m5c8d4x6z0abcd` });
+}
+
 /** The `{id}` of a path. Its form is not checked: a malformed id names nothing, and is answered like a missing object. */
 export const idParam = z.strictObject({ id: z.string().max(128) });
 
@@ -20,13 +28,22 @@ export const awsRegion = z
   .string()
   .regex(/^[a-z]{2,}(-[a-z]+)+-\d$/, 'must be an AWS region such as eu-central-1')
   .openapi({ example: 'eu-central-1' });
-export const awsInstanceId = z.string().regex(/^i-[0-9a-f]{8,17}$/, 'must be an EC2 instance id such as i-0abc…');
-export const awsVolumeId = z.string().regex(/^vol-[0-9a-f]{8,17}$/, 'must be an EBS volume id such as vol-0abc…');
+export const awsInstanceId = z
+  .string()
+  .regex(/^i-[0-9a-f]{8,17}$/, 'must be an EC2 instance id such as i-0abc…')
+  .openapi({ example: 'i-0123456789abcdef0' });
+export const awsVolumeId = z
+  .string()
+  .regex(/^vol-[0-9a-f]{8,17}$/, 'must be an EBS volume id such as vol-0abc…')
+  .openapi({ example: 'vol-0123456789abcdef0' });
 export const kmsKeyArn = z
   .string()
   .regex(/^arn:[a-z-]+:kms:[a-z0-9-]+:\d{12}:key\/[A-Za-z0-9-]+$/, 'must be the ARN of a KMS key (not an alias)');
-export const displayName = z.string().trim().min(1).max(200);
-export const awsTag = z.strictObject({ key: z.string().min(1).max(128), value: z.string().max(256) });
+export const displayName = z.string().trim().min(1).max(200).openapi({ example: 'Nightly' });
+export const awsTag = z.strictObject({
+  key: z.string().min(1).max(128).openapi({ example: 'domicile:backup' }),
+  value: z.string().max(256).openapi({ example: 'true' }),
+});
 export const awsTags = z.record(z.string(), z.string()).openapi({ example: { Name: 'db-1' } });
 
 /** Query of every list. `cell` is accepted and ignored by a cell: the router may have used it to get there. */
@@ -83,14 +100,9 @@ export const problemResponse = {
 
 /** Header of every create. */
 export const idempotencyHeader = z.object({
-  'idempotency-key': z
-    .string()
-    .min(1)
-    .max(255)
-    .optional()
-    .openapi({
-      description: 'Kept 24 h. The same request again gives the first answer; another body is refused with 422.',
-    }),
+  'idempotency-key': z.string().min(1).max(255).optional().openapi({
+    description: 'Kept 24 h. The same request again gives the first answer; another body is refused with 422.',
+  }),
 });
 
 export const security = [{ apiKey: [] }];

@@ -24,7 +24,10 @@ export const policyDocument = z
 
 export const connectionCreate = z
   .strictObject({
-    awsAccountId: z.string().regex(/^\d{12}$/, 'must be the 12 digits of an AWS account id'),
+    awsAccountId: z
+      .string()
+      .regex(/^\d{12}$/, 'must be the 12 digits of an AWS account id')
+      .openapi({ example: '123456789012' }),
     awsRegions: z
       .array(awsRegion)
       .min(1)

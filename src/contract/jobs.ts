@@ -6,6 +6,7 @@ import {
   body,
   idempotencyHeader,
   idParam,
+  idReference,
   idSchema,
   jobProblem,
   json,
@@ -84,7 +85,7 @@ export const backupJobSchema = z
 
 export const backupJobCreate = z
   .strictObject({
-    connectionId: z.string().max(128),
+    connectionId: idReference('connection'),
     instanceId: awsInstanceId,
     retention: retention.optional().openapi({ description: 'Kept until deleted by hand when absent' }),
   })
@@ -145,7 +146,7 @@ export const abortBackupJob = createRoute({
 });
 
 export const restoreTarget = z.strictObject({
-  connectionId: z.string().max(128),
+  connectionId: idReference('connection'),
   awsRegion,
   availabilityZone: z
     .string()
@@ -157,7 +158,7 @@ export const restoreTarget = z.strictObject({
 
 export const restoreJobCreate = z
   .strictObject({
-    recoveryPointId: z.string().max(128),
+    recoveryPointId: idReference('recoveryPoint'),
     type: z.enum(['volume', 'snapshot']),
     volumeIds: z
       .array(awsVolumeId)

@@ -2,6 +2,8 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { OPERATIONS, openApiDocument } from '../../src/contract/openapi.ts';
 import { PROBLEMS } from '../../src/contract/problems.ts';
+import type { Operation } from '../../src/cell/api/contract-types.ts';
+import { apiModel } from '../../src/cell/api/reference-model.ts';
 import { FAULTS } from '../../src/core/faults.ts';
 import { type Cell, startCell } from './harness.ts';
 
@@ -91,4 +93,18 @@ test('answers carry headers that keep browsers from guessing', async () => {
   expect(headers.get('x-content-type-options')).toBe('nosniff');
   expect(headers.get('x-frame-options')).toBe('SAMEORIGIN');
   expect(headers.get('strict-transport-security')).toContain('max-age');
+});
+
+test('every example body of the reference is accepted by the contract', () => {
+  const model = apiModel(JSON.parse(JSON.stringify(openApiDocument())), 'https://eu.cell.test');
+  const examples = new Map(
+    model.groups.flatMap(({ operations }) => operations).map(({ id, curl }) => [id, /-d '([\s\S]+)'$/.exec(curl)?.[1]]),
+  );
+  const withBody = OPERATIONS.filter((operation) => 'request' in operation && 'body' in operation.request);
+  expect(withBody.length).toBeGreaterThan(6);
+  for (const operation of withBody) {
+    const schema = (operation as Operation).request?.body?.content['application/json'].schema;
+    const result = schema?.safeParse(JSON.parse(examples.get(operation.operationId) ?? 'null'));
+    expect(result?.success, `${operation.operationId}: ${result?.error?.message}`).toBe(true);
+  }
 });
