@@ -1,0 +1,76 @@
+import { and, eq } from 'drizzle-orm';
+import { openSnapshotSource } from '../../aws/ebs-source.ts';
+import type { DiscoveredVolume } from '../../aws/instances.ts';
+import { readStep } from '../../aws/policies/session.ts';
+import type { OwnSnapshot } from '../../aws/snapshots.ts';
+import { backupVolume } from '../../vault/backup.ts';
+import type { Progress } from '../../vault/ports.ts';
+import type { PointVolume } from '../db/schema/recovery-points.ts';
+import { volumeBases } from '../db/schema/recovery-points.ts';
+import { inTenant } from '../db/tenancy.ts';
+import { type ConnectionRow, inAccount, stepOf, vaultOf, type Worker } from './worker.ts';
+
+export type VolumeTask = {
+  connection: ConnectionRow;
+  awsRegion: string;
+  jobId: string;
+  volume: DiscoveredVolume;
+  snapshot: OwnSnapshot;
+  signal: AbortSignal;
+  onProgress: (progress: Progress) => void;
+};
+
+async function baseOf(worker: Worker, { connection, volume }: VolumeTask) {
+  const { tenantId, id: connectionId } = connection;
+  const one = and(
+    eq(volumeBases.tenantId, tenantId),
+    eq(volumeBases.connectionId, connectionId),
+    eq(volumeBases.volumeId, volume.volumeId),
+  );
+  const [row] = await inTenant(worker.db, tenantId, (tx) => tx.select().from(volumeBases).where(one));
+  return row ?? null;
+}
+
+/**
+ * Copies one volume into the vault, through a session that can read its new snapshot and its base and nothing else. The
+ * job's id is the run's: objects of a job that is still open are recognised by it.
+ */
+export async function copyVolume(worker: Worker, task: VolumeTask): Promise<PointVolume> {
+  const { connection, awsRegion, jobId, volume, snapshot } = task;
+  const base = await baseOf(worker, task);
+  const snapshotIds = [snapshot.snapshotId, ...(base ? [base.snapshotId] : [])];
+  const policy = readStep(stepOf(worker, connection, awsRegion), snapshotIds, snapshot.kmsKeyArn);
+  return inAccount(worker, connection, { awsRegion, jobId, policy }, async ({ ebs }) => {
+    const source = await openSnapshotSource(ebs, awsRegion, snapshot.snapshotId);
+    const input = {
+      cell: worker.region.cell,
+      tenantId: connection.tenantId,
+      volumeId: volume.volumeId,
+      runId: jobId,
+      snapshotId: snapshot.snapshotId,
+      source,
+      base: base ? { manifestKey: base.manifestKey, snapshotId: base.snapshotId } : null,
+    };
+    const { signal, onProgress } = task;
+    const stored = await backupVolume(vaultOf(worker, connection.tenantId), input, { signal, onProgress });
+    return {
+      volumeId: volume.volumeId,
+      kind: stored.kind,
+      reason: stored.reason,
+      volumeBytes: stored.volumeBytes,
+      blocksRead: stored.blocksRead,
+      blocksStored: stored.blocksStored,
+      bytesStored: stored.bytesStored,
+      runId: jobId,
+      manifestKey: stored.manifestKey,
+      deviceName: volume.deviceName,
+      encrypted: snapshot.encrypted,
+      kmsKeyArn: snapshot.kmsKeyArn,
+      volumeType: volume.volumeType,
+      iops: volume.iops,
+      throughput: volume.throughput,
+      snapshotId: snapshot.snapshotId,
+      tags: volume.tags,
+    };
+  });
+}

@@ -1,0 +1,312 @@
+import { sql } from 'drizzle-orm';
+import { type DiscoveredInstance, listInstances } from '../../aws/instances.ts';
+import { createStep, deleteStep, describeStep } from '../../aws/policies/session.ts';
+import {
+  createInstanceSnapshots,
+  deleteSnapshot,
+  findOwnSnapshots,
+  type OwnSnapshot,
+  untilCompleted,
+} from '../../aws/snapshots.ts';
+import { Fault, isFault } from '../../core/faults.ts';
+import { newId } from '../../core/ids.ts';
+import type { Progress } from '../../vault/ports.ts';
+import { audit } from '../db/audit.ts';
+import type { Tx } from '../db/client.ts';
+import type { JobProgress, VolumeResult } from '../db/schema/jobs.ts';
+import { type PointVolume, recoveryPoints, volumeBases } from '../db/schema/recovery-points.ts';
+import type { BackupJobRow } from '../services/job-views.ts';
+import { copyVolume } from './backup-volume.ts';
+import { withClaim, writeJob } from './claim.ts';
+import { inParallel } from './parallel.ts';
+import { applyRetention } from './retention.ts';
+import type { JobKind, JobRun } from './runner.ts';
+import { loadConnection } from './verify.ts';
+import { type ConnectionRow, inAccount, requireUsable, stepOf, type Worker } from './worker.ts';
+
+/** Volumes of one instance copied at once: more would only share the same cores. */
+const VOLUMES_AT_ONCE = 2;
+
+async function usableConnection(worker: Worker, row: BackupJobRow): Promise<ConnectionRow> {
+  const connection = await loadConnection(worker, row.tenantId, row.connectionId);
+  if (!connection) throw new Fault('connection_not_usable', 'The connection is gone.');
+  requireUsable(connection);
+  return connection;
+}
+
+/** The instance as it is now, looked up within the connection's limits: a tag that was taken away takes the right away. */
+async function currentInstance(
+  worker: Worker,
+  connection: ConnectionRow,
+  row: BackupJobRow,
+): Promise<DiscoveredInstance> {
+  const { awsRegion, instanceId } = row;
+  const policy = describeStep(stepOf(worker, connection, awsRegion));
+  const limits = { tag: connection.tag, vpcIds: connection.vpcIds, instanceId };
+  const [instance] = await inAccount(worker, connection, { awsRegion, jobId: row.id, policy }, ({ ec2 }) =>
+    listInstances(ec2, awsRegion, limits),
+  );
+  if (!instance) {
+    throw new Fault(
+      'instance_not_found',
+      `${instanceId} does not exist within the limits of the connection: check its tag, VPC and region.`,
+      { facts: { instanceId, awsRegion } },
+    );
+  }
+  if (instance.state !== 'terminated') return instance;
+  throw new Fault('instance_terminated', `${instanceId} is terminated; its recovery points can still be restored.`, {
+    facts: { instanceId, awsRegion },
+  });
+}
+
+function takeSnapshots(
+  worker: Worker,
+  connection: ConnectionRow,
+  row: BackupJobRow,
+  signal: AbortSignal,
+): Promise<OwnSnapshot[]> {
+  const { awsRegion, instanceId } = row;
+  const policy = createStep(stepOf(worker, connection, awsRegion), instanceId);
+  return inAccount(worker, connection, { awsRegion, jobId: row.id, policy }, async ({ ec2 }) => {
+    const wanted = { tenantId: row.tenantId, jobId: row.id, instanceId, excludeVolumeIds: row.excludeVolumeIds };
+    const taken = await createInstanceSnapshots(ec2, awsRegion, wanted);
+    return untilCompleted(ec2, awsRegion, {
+      snapshotIds: taken.map(({ snapshotId }) => snapshotId),
+      clock: worker.clock,
+      signal,
+    });
+  });
+}
+
+/** Progress of all volumes as one. */
+function createTotals(report: (progress: JobProgress) => void) {
+  const volumes = new Map<string, Progress>();
+  return (volumeId: string, progress: Progress) => {
+    volumes.set(volumeId, progress);
+    const all = [...volumes.values()];
+    const sum = (pick: (one: Progress) => number) => all.reduce((total, one) => total + pick(one), 0);
+    const blocksTotal = all.some((one) => one.blocksTotal === null) ? null : sum((one) => one.blocksTotal ?? 0);
+    const blocksDone = sum((one) => one.blocksDone);
+    const percent =
+      blocksTotal === null ? null : blocksTotal === 0 ? 100 : Math.floor((100 * blocksDone) / blocksTotal);
+    report({ blocksDone, blocksTotal, bytesStored: sum((one) => one.bytesStored), percent, step: 'copying' });
+  };
+}
+
+type Copied = { stored: PointVolume[]; failed: { volumeId: string; fault: Fault }[] };
+
+/** Copies every volume. One that cannot be had does not take the others with it, unless it is worth trying all again. */
+async function copyAll(
+  worker: Worker,
+  connection: ConnectionRow,
+  row: BackupJobRow,
+  work: { instance: DiscoveredInstance; snapshots: OwnSnapshot[]; run: JobRun },
+): Promise<Copied> {
+  const { instance, snapshots, run } = work;
+  const onVolume = createTotals(run.report);
+  const copied: Copied = { stored: [], failed: [] };
+  await inParallel(snapshots, VOLUMES_AT_ONCE, async (snapshot) => {
+    const volume = instance.volumes.find((candidate) => candidate.volumeId === snapshot.volumeId);
+    if (!volume) return; // detached since: it is no longer part of the instance
+    try {
+      const task = {
+        connection,
+        awsRegion: row.awsRegion,
+        jobId: row.id,
+        volume,
+        snapshot,
+        signal: run.signal,
+        onProgress: (progress: Progress) => onVolume(volume.volumeId, progress),
+      };
+      copied.stored.push(await copyVolume(worker, task));
+    } catch (error) {
+      if (run.signal.aborted || !isFault(error) || error.retry !== 'never') throw error;
+      copied.failed.push({ volumeId: snapshot.volumeId, fault: error });
+    }
+  });
+  const [first] = copied.failed;
+  if (copied.stored.length === 0)
+    throw first?.fault ?? new Fault('instance_not_found', 'The instance has no volumes to back up.');
+  return copied;
+}
+
+const resultOf = ({
+  volumeId,
+  kind,
+  reason,
+  volumeBytes,
+  blocksRead,
+  blocksStored,
+  bytesStored,
+}: PointVolume): VolumeResult => ({ volumeId, kind, reason, volumeBytes, blocksRead, blocksStored, bytesStored });
+
+async function moveBases(
+  tx: Tx,
+  row: BackupJobRow,
+  pointId: string,
+  work: { stored: PointVolume[]; now: Date },
+): Promise<void> {
+  for (const volume of work.stored) {
+    const values = {
+      tenantId: row.tenantId,
+      connectionId: row.connectionId,
+      volumeId: volume.volumeId,
+      awsRegion: row.awsRegion,
+      snapshotId: volume.snapshotId ?? '',
+      runId: volume.runId,
+      manifestKey: volume.manifestKey,
+      recoveryPointId: pointId,
+      updatedAt: work.now,
+    };
+    await tx
+      .insert(volumeBases)
+      .values(values)
+      .onConflictDoUpdate({
+        target: [volumeBases.tenantId, volumeBases.connectionId, volumeBases.volumeId],
+        set: values,
+      });
+    // Older points of the volume were read from snapshots that go now.
+    await tx.execute(sql`
+      update recovery_points set volumes = (
+        select jsonb_agg(case when v->>'volumeId' = ${volume.volumeId} then jsonb_set(v, '{snapshotId}', 'null') else v end)
+        from jsonb_array_elements(volumes) v)
+      where tenant_id = ${row.tenantId} and connection_id = ${row.connectionId} and instance_id = ${row.instanceId} and id <> ${pointId}
+        and volumes @> ${JSON.stringify([{ volumeId: volume.volumeId }])}::jsonb`);
+  }
+}
+
+type Work = { instance: DiscoveredInstance; pointInTime: Date; copied: Copied };
+
+/** The recovery point of a finished backup. */
+function pointOf(row: BackupJobRow, id: string, work: Work, now: Date): typeof recoveryPoints.$inferInsert {
+  const { instance, pointInTime, copied } = work;
+  const { tenantId, connectionId, instanceId, awsRegion, planId, ruleId } = row;
+  const { name, instanceType, availabilityZone, tags, configuration } = instance;
+  const days = row.retention?.deleteAfterDays;
+  return {
+    tenantId,
+    id,
+    state: copied.failed.length > 0 ? 'PARTIAL' : 'COMPLETED',
+    kind: copied.stored.some((volume) => volume.kind === 'full') ? 'full' : 'incremental',
+    connectionId,
+    instanceId,
+    awsRegion,
+    planId,
+    ruleId,
+    backupJobId: row.id,
+    pointInTime,
+    createdTime: now,
+    expiresAt: days === undefined ? null : new Date(pointInTime.getTime() + days * 86_400_000),
+    instance: { name, instanceType, availabilityZone, tags, configuration },
+    volumes: copied.stored,
+  };
+}
+
+/** The acknowledgement: point, bases, the job's end and its event, in one transaction under the claim. */
+async function commit(worker: Worker, row: BackupJobRow, job: JobRun, work: Work): Promise<void> {
+  const { stored, failed } = work.copied;
+  const now = worker.clock.now();
+  const pointId = newId('recoveryPoint', worker.region.cell, now);
+  const state = failed.length > 0 ? ('PARTIAL' as const) : ('COMPLETED' as const);
+  const [first] = failed;
+  const problem = first
+    ? {
+        code: first.fault.code,
+        title: `${first.volumeId} could not be backed up`,
+        detail: first.fault.message,
+        retry: first.fault.retry,
+      }
+    : null;
+  const sum = (pick: (volume: PointVolume) => number) => stored.reduce((total, volume) => total + pick(volume), 0);
+  const blocks = sum((volume) => volume.blocksRead);
+  const progress = {
+    blocksDone: blocks,
+    blocksTotal: blocks,
+    bytesStored: sum((volume) => volume.bytesStored),
+    percent: 100,
+    step: 'done',
+  };
+  await withClaim(worker.db, job.claim, async (tx) => {
+    await tx.insert(recoveryPoints).values(pointOf(row, pointId, work, now));
+    await moveBases(tx, row, pointId, { stored, now });
+    const ended = {
+      state,
+      completedAt: now,
+      recoveryPointId: pointId,
+      volumes: stored.map(resultOf),
+      problem,
+      progress,
+    };
+    await writeJob(tx, job.claim, ended, now);
+    const actor = { type: 'system' as const, id: 'worker' };
+    const details = { backupJobId: row.id, state };
+    await audit(tx, {
+      tenantId: row.tenantId,
+      cell: worker.region.cell,
+      now,
+      actor,
+      action: 'recovery_point.create',
+      resource: pointId,
+      details,
+    });
+  });
+}
+
+/** Deletes our snapshots of these volumes that are no base any more: whatever older jobs left, too. */
+async function dropOlderSnapshots(
+  worker: Worker,
+  connection: ConnectionRow,
+  row: BackupJobRow,
+  keep: readonly OwnSnapshot[],
+): Promise<void> {
+  const { awsRegion } = row;
+  const policy = deleteStep(stepOf(worker, connection, awsRegion));
+  await inAccount(worker, connection, { awsRegion, jobId: row.id, policy }, async ({ ec2 }) => {
+    const kept = new Set(keep.map(({ snapshotId }) => snapshotId));
+    const ours = await findOwnSnapshots(ec2, awsRegion, {
+      tenantId: row.tenantId,
+      volumeIds: keep.map(({ volumeId }) => volumeId),
+    });
+    for (const { snapshotId } of ours) if (!kept.has(snapshotId)) await deleteSnapshot(ec2, awsRegion, snapshotId);
+  });
+}
+
+async function run(worker: Worker, row: BackupJobRow, job: JobRun): Promise<void> {
+  const step = (name: string) =>
+    job.report({ blocksDone: 0, blocksTotal: null, bytesStored: 0, percent: null, step: name });
+  step('looking at the instance');
+  const connection = await usableConnection(worker, row);
+  const instance = await currentInstance(worker, connection, row);
+  step('taking snapshots');
+  const snapshots = await takeSnapshots(worker, connection, row, job.signal);
+  const copied = await copyAll(worker, connection, row, { instance, snapshots, run: job });
+  const pointInTime = snapshots[0]?.startedAt ?? worker.clock.now();
+  await commit(worker, row, job, { instance, pointInTime, copied });
+  // The point is acknowledged. What follows tidies up, and is done again by the next job when it fails.
+  const tidy = async () => {
+    await dropOlderSnapshots(worker, connection, row, snapshots);
+    await applyRetention(worker, {
+      tenantId: row.tenantId,
+      connectionId: row.connectionId,
+      instanceId: row.instanceId,
+    });
+  };
+  await tidy().catch((error: unknown) =>
+    worker.log.log('warn', 'backup.tidying_failed', { jobId: row.id, tenantId: row.tenantId }, error),
+  );
+}
+
+/** Removes the snapshots of a job that will not go on, where the role still lets us. */
+async function cleanUp(worker: Worker, row: BackupJobRow): Promise<void> {
+  const connection = await loadConnection(worker, row.tenantId, row.connectionId);
+  if (connection?.state !== 'CONNECTED') return;
+  const { awsRegion } = row;
+  const policy = deleteStep(stepOf(worker, connection, awsRegion));
+  await inAccount(worker, connection, { awsRegion, jobId: row.id, policy }, async ({ ec2 }) => {
+    const ours = await findOwnSnapshots(ec2, awsRegion, { tenantId: row.tenantId, jobId: row.id });
+    for (const { snapshotId } of ours) await deleteSnapshot(ec2, awsRegion, snapshotId);
+  });
+}
+
+/** Backup jobs: snapshots of one instant, changed blocks into the vault, then the point. */
+export const backupKind: JobKind<BackupJobRow> = { table: 'backup', run, cleanUp };

@@ -1,0 +1,102 @@
+import type { Region } from '../../../regions/types.ts';
+import { type AwsClients, createAwsClients, type RegionalClients } from '../../aws/clients.ts';
+import type { Endpoints } from '../../aws/endpoints.ts';
+import { openKeyService } from '../../aws/kms-keys.ts';
+import type { PolicyDocument } from '../../aws/policies/document.ts';
+import { roleArn } from '../../aws/policies/role.ts';
+import type { Step } from '../../aws/policies/session.ts';
+import { openBlobStore } from '../../aws/s3-store.ts';
+import { customerSession, sessionName } from '../../aws/sessions.ts';
+import type { Clock } from '../../core/clock.ts';
+import { Fault } from '../../core/faults.ts';
+import type { Logger } from '../../core/log.ts';
+import type { BlobStore, KeyService } from '../../vault/ports.ts';
+import type { Database } from '../db/client.ts';
+import type { connections } from '../db/schema/connections.ts';
+import type { Enqueue } from '../queue.ts';
+
+export type ConnectionRow = typeof connections.$inferSelect;
+
+/** What every job of the worker tier works with. */
+export type Worker = {
+  region: Region;
+  db: Database;
+  clock: Clock;
+  log: Logger;
+  enqueue: Enqueue;
+  /** Clients as the worker tier itself; customers' accounts are reached through sessions only. */
+  aws: AwsClients;
+  endpoints: Endpoints;
+  vault: { bucket: string; bucketOwner: string; dataKeyArn: string };
+};
+
+export function stepOf(worker: Worker, connection: ConnectionRow, awsRegion: string): Step {
+  const { partition, dnsSuffix } = worker.region;
+  return { partition, dnsSuffix, awsAccountId: connection.awsAccountId, awsRegion, tenantId: connection.tenantId };
+}
+
+export function roleOf(worker: Worker, connection: ConnectionRow) {
+  return {
+    roleArn: roleArn({ ...worker.region, awsAccountId: connection.awsAccountId }, connection.roleName),
+    externalId: connection.externalId,
+  };
+}
+
+/** A connection that must not be used is not used: above all one whose role works without our External ID. */
+export function requireUsable(connection: ConnectionRow): void {
+  if (connection.state === 'CONNECTED' && connection.deletedAt === null) return;
+  const insecure = connection.state === 'INSECURE';
+  throw new Fault(
+    insecure ? 'role_insecure' : 'connection_not_usable',
+    `The connection is ${connection.state}. ${connection.stateDetail ?? 'Verify it first.'}`,
+    {
+      facts: { connectionId: connection.id, state: connection.state },
+    },
+  );
+}
+
+/**
+ * Runs `work` with clients of a session in the customer's account that can do this one step and no more. The region is
+ * checked against the connection's own limits, before any call.
+ */
+export async function inAccount<T>(
+  worker: Worker,
+  connection: ConnectionRow,
+  options: { awsRegion: string; jobId: string; policy: PolicyDocument },
+  work: (clients: RegionalClients) => Promise<T>,
+): Promise<T> {
+  const { awsRegion } = options;
+  if (!connection.awsRegions.includes(awsRegion)) {
+    throw new Fault('outside_connection_limits', `${awsRegion} is not among the regions of the connection.`, {
+      facts: { awsRegion },
+    });
+  }
+  const name = sessionName('domicile', options.jobId);
+  const credentials = customerSession(worker.aws.for(awsRegion).sts, roleOf(worker, connection), {
+    name,
+    policy: options.policy,
+    awsRegion,
+  });
+  const clients = createAwsClients({ region: worker.region, credentials, endpoints: worker.endpoints });
+  try {
+    return await work(clients.for(awsRegion));
+  } finally {
+    clients.destroy();
+  }
+}
+
+/** A tenant's part of the vault, and the keys to it. */
+export function vaultOf(worker: Worker, tenantId: string): { store: BlobStore; keys: KeyService } {
+  const { homeAwsRegion } = worker.region;
+  const { s3, kms } = worker.aws.for(homeAwsRegion);
+  const { bucket, bucketOwner, dataKeyArn } = worker.vault;
+  return {
+    store: openBlobStore(s3, {
+      bucket,
+      expectedBucketOwner: bucketOwner,
+      prefix: `t/${tenantId}/`,
+      awsRegion: homeAwsRegion,
+    }),
+    keys: openKeyService(kms, dataKeyArn, homeAwsRegion),
+  };
+}
