@@ -25,8 +25,6 @@ test('an operator makes a tenant whose key works at once and is shown once', asy
 test('a missing, malformed, unknown, wrong or revoked key is refused in the same way', async () => {
   const tenant = await cell.newTenant();
   const unknown = newApiKey('dk', 'eu').key;
-  const { parts } = newApiKey('dk', 'eu');
-  expect(parts.id).toHaveLength(16);
   const second = await tenant.call('POST', '/v1/api-keys', { body: { name: 'ci' } });
   expect(second.status).toBe(201);
   expect((await cell.as(second.json.apiKey)('GET', '/v1/tenant')).status).toBe(200);

@@ -33,6 +33,7 @@ import { backupJobRoutes, restoreJobRoutes } from './jobs.ts';
 import { createOperations } from './operations.ts';
 import { problemHandler, unrouted } from './problems.ts';
 import { deletionRequestRoutes, recoveryPointRoutes } from './recovery-points.ts';
+import { routerSignature, type VerifyRouter } from './router-signature.ts';
 import { readinessRoute, systemRoutes } from './system.ts';
 import { apiKeyRoutes, tenantRoutes } from './tenants.ts';
 
@@ -51,6 +52,8 @@ export type ApiDeps = {
   /** The principal that customers' roles trust. */
   connectorRoleArn: string;
   templateBaseUrl: string;
+  /** Checks what claims to come through a router. */
+  verifyRouter: VerifyRouter;
   certificates: Certificates;
   readiness: () => Promise<Record<string, string>>;
   cellUrls: Readonly<Record<string, string>>;
@@ -107,6 +110,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   app.use(secureHeaders());
   app.onError(problemHandler(log));
   app.notFound(unrouted);
+  app.use(routerSignature(deps));
   app.use('/v1/*', async (c, next) => {
     c.header('cache-control', 'no-store');
     await next();
