@@ -4,6 +4,7 @@ import { secureHeaders } from 'hono/secure-headers';
 import type { Region } from '../../../regions/types.ts';
 import type { Clock } from '../../core/clock.ts';
 import { Fault } from '../../core/faults.ts';
+import type { VerifyingKey } from '../../core/http-signature.ts';
 import { newId } from '../../core/ids.ts';
 import type { Logger } from '../../core/log.ts';
 import type { Database } from '../db/client.ts';
@@ -33,7 +34,7 @@ import { backupJobRoutes, restoreJobRoutes } from './jobs.ts';
 import { createOperations } from './operations.ts';
 import { problemHandler, unrouted } from './problems.ts';
 import { deletionRequestRoutes, recoveryPointRoutes } from './recovery-points.ts';
-import { routerSignature, type VerifyRouter } from './router-signature.ts';
+import { routerSignature } from './router-signature.ts';
 import { readinessRoute, systemRoutes } from './system.ts';
 import { apiKeyRoutes, tenantRoutes } from './tenants.ts';
 
@@ -52,8 +53,10 @@ export type ApiDeps = {
   /** The principal that customers' roles trust. */
   connectorRoleArn: string;
   templateBaseUrl: string;
-  /** Checks what claims to come through a router. */
-  verifyRouter: VerifyRouter;
+  /** Public keys of the routers that may forward to this cell. */
+  routerKeys: readonly VerifyingKey[];
+  /** Hosts, with port, that this cell answers for. */
+  authorities: readonly string[];
   certificates: Certificates;
   readiness: () => Promise<Record<string, string>>;
   cellUrls: Readonly<Record<string, string>>;
