@@ -19,6 +19,7 @@ export type DemoTenant = {
   apiKey: string;
   connectionId: string;
   planId: string | null;
+  roleName: string;
   account: Account & { awsRegion: string; instanceId: string; volumeIds: string[]; kmsKeyArn: string };
 };
 
@@ -55,7 +56,7 @@ async function fillDisks(
 type Connection = RoleDocuments & { id: string; state: string; stateDetail: string | null };
 
 /** Connects the account as a stranger would: role and policies exactly as the API returned them, made by IAM calls. */
-async function connect(api: ApiClient, access: AwsAccess, account: DemoTenant['account']): Promise<string> {
+async function connect(api: ApiClient, access: AwsAccess, account: DemoTenant['account']): Promise<Connection> {
   const connection = await api<Connection>('POST', '/v1/connections', {
     awsAccountId: account.awsAccountId,
     awsRegions: [account.awsRegion],
@@ -81,7 +82,7 @@ async function connect(api: ApiClient, access: AwsAccess, account: DemoTenant['a
     ({ items }) => items.some((item) => item.instanceId === account.instanceId),
     { what: `discovery of ${account.instanceId}`, timeoutMs: 60_000 },
   );
-  return connection.id;
+  return connection;
 }
 
 /** The demo customer of one cell, from an empty AWS account to a verified connection. */
@@ -111,8 +112,8 @@ export async function onboardCustomer(options: {
   const { tenantId, apiKey } = await operator<{ tenantId: string; apiKey: string }>('POST', '/v1/tenants', {
     name: `Demo ${region.jurisdiction.name}`,
   });
-  const connectionId = await connect(createApiClient(options.routerUrl, apiKey), access, account);
-  return { cell: region.cell, tenantId, apiKey, connectionId, planId: null, account };
+  const { id: connectionId, roleName } = await connect(createApiClient(options.routerUrl, apiKey), access, account);
+  return { cell: region.cell, tenantId, apiKey, connectionId, planId: null, roleName, account };
 }
 
 /** The plan of `npm start`: every minute, keep five. */

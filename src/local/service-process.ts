@@ -70,3 +70,21 @@ export async function startService(options: {
   };
   return { name: options.name, pid: child.pid ?? 0, exited, stop, line };
 }
+
+/** Runs a one-shot program of ours to its end. Throws when it fails. */
+export async function runToEnd(options: {
+  name: string;
+  program: string;
+  env: Record<string, string>;
+  logFile: string;
+}): Promise<void> {
+  const log = createWriteStream(options.logFile, { flags: 'a', mode: 0o600 });
+  const child = spawn(process.execPath, [options.program], {
+    cwd: PROJECT,
+    env: { PATH: process.env['PATH'] ?? '', LANG: 'C.UTF-8', ...options.env },
+    stdio: ['ignore', 'ignore', 'pipe'],
+  });
+  child.stderr?.pipe(log);
+  const code = await new Promise<number | null>((done) => child.once('exit', done));
+  if (code !== 0) throw new Error(`${options.name} ended with ${code}; see ${options.logFile}`);
+}

@@ -1,0 +1,59 @@
+import { serve } from '@hono/node-server';
+import { Agent, type RequestInit as UndiciInit, fetch as undiciFetch } from 'undici';
+import { systemClock } from '../core/clock.ts';
+import { createRouter } from './app.ts';
+import { readConfig, type RouterConfig } from './config.ts';
+
+const CONNECTIONS_MAX = 256;
+const CONFIGURATION_EXIT = 78;
+
+function read(): RouterConfig {
+  try {
+    return readConfig(process.env);
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : 'wrong configuration'}\n`);
+    process.exit(CONFIGURATION_EXIT);
+  }
+}
+
+/** Node's fetch with the private CA of the cells, and without time limits on bodies: event streams stay open for hours. */
+function reach(cellCa: string | null) {
+  const dispatcher = new Agent({
+    connections: CONNECTIONS_MAX,
+    bodyTimeout: 0,
+    ...(cellCa === null ? {} : { connect: { ca: cellCa } }),
+  });
+  return async (request: Request): Promise<Response> => {
+    const { method, headers, body, signal } = request;
+    const init: UndiciInit = {
+      method,
+      headers: [...headers],
+      signal,
+      redirect: 'manual',
+      dispatcher,
+      ...(body ? { body: body as unknown as NonNullable<UndiciInit['body']>, duplex: 'half' as const } : {}),
+    };
+    return (await undiciFetch(request.url, init)) as unknown as Response;
+  };
+}
+
+type NodeEnv = { incoming?: { socket: { remoteAddress?: string } } };
+
+const config = read();
+const app = createRouter({
+  cells: config.cells,
+  signingKey: config.signingKey,
+  clock: systemClock,
+  fetch: reach(config.cellCa),
+  clientAddress: (_, env) => (env as NodeEnv).incoming?.socket.remoteAddress ?? 'unknown',
+});
+const server = serve({ fetch: app.fetch, hostname: config.host, port: config.port }, ({ port }) => {
+  process.stdout.write(`${JSON.stringify({ url: `http://${config.host}:${port}` })}\n`);
+});
+
+const stop = () => {
+  server.close(() => process.exit(0));
+  if ('closeAllConnections' in server) server.closeAllConnections();
+};
+process.once('SIGTERM', stop);
+process.once('SIGINT', stop);
