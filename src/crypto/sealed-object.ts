@@ -1,0 +1,97 @@
+import { createCipheriv, createDecipheriv, timingSafeEqual } from 'node:crypto';
+import { Fault } from '../core/faults.ts';
+import { createByteWriter } from './bytes.ts';
+import type { NonceMonitor } from './nonce-monitor.ts';
+import { decodeHeader, encodeHeader } from './object-header.ts';
+import { deriveObjectKey, type ObjectContext } from './object-key.ts';
+
+export const TAG_BYTES = 16;
+
+/** Part of an object that is sealed on its own, so that a ranged read opens it alone. All of it is authenticated. */
+export type Slot = {
+  /** 0, 1, 2 … in the order of sealing. */
+  number: number;
+  /** How the plaintext is coded (see `vault/codec.ts`). */
+  codec: number;
+  /** Identity of the content: a block's SHA-256, nothing for pages and roots. */
+  id: Uint8Array;
+};
+
+function nonceOf(baseNonce: Uint8Array, slot: number): Uint8Array {
+  const nonce = Buffer.from(baseNonce);
+  nonce.writeUInt32BE((nonce.readUInt32BE(8) ^ slot) >>> 0, 8);
+  return nonce;
+}
+
+function associatedData(slot: Slot): Uint8Array {
+  const writer = createByteWriter();
+  writer.u32(slot.number);
+  writer.u8(slot.codec);
+  writer.bytes(slot.id);
+  return writer.done();
+}
+
+/**
+ * Begins a new object under fresh keys. Slots must be sealed in order: the sealer counts them itself, so that a nonce
+ * cannot come twice.
+ */
+export function createObjectSealer(options: {
+  dataKey: Uint8Array;
+  salt: Uint8Array;
+  context: ObjectContext;
+  monitor?: NonceMonitor | undefined;
+}) {
+  const { dataKey, salt, context, monitor } = options;
+  const { aeadKey, baseNonce, commitment } = deriveObjectKey(dataKey, salt, context);
+  let next = 0;
+  return {
+    header: encodeHeader(context.type, { attempt: context.attempt, salt, commitment }),
+    /** Ciphertext followed by its 16-byte tag. */
+    seal(slot: Omit<Slot, 'number'>, plaintext: Uint8Array): { number: number; sealed: Uint8Array } {
+      const number = next;
+      next += 1;
+      const nonce = nonceOf(baseNonce, number);
+      monitor?.(aeadKey, nonce);
+      const cipher = createCipheriv('aes-256-gcm', aeadKey, nonce);
+      cipher.setAAD(associatedData({ ...slot, number }));
+      const body = cipher.update(plaintext);
+      cipher.final();
+      return { number, sealed: Buffer.concat([body, cipher.getAuthTag()]) };
+    },
+  };
+}
+
+export type ObjectSealer = ReturnType<typeof createObjectSealer>;
+
+/**
+ * Opens an object by its header. A data key or a context that is not the object's own fails here, at the commitment, before
+ * anything is decrypted.
+ *
+ * @throws Fault `wrong_key`; `object_corrupt`, `unsupported_format` from the header
+ */
+export function openSealedObject(dataKey: Uint8Array, headerBytes: Uint8Array, context: ObjectContext) {
+  const header = decodeHeader(headerBytes);
+  const { aeadKey, baseNonce, commitment } = deriveObjectKey(dataKey, header.salt, context);
+  if (!timingSafeEqual(commitment, header.commitment)) {
+    throw new Fault('wrong_key', `A stored ${context.type} does not belong to this key, tenant, volume or place.`);
+  }
+  return {
+    /** @throws Fault `object_corrupt` when a bit of the slot, its number, codec or id is not what was sealed */
+    open(slot: Slot, sealed: Uint8Array): Uint8Array {
+      const bodyBytes = sealed.length - TAG_BYTES;
+      if (bodyBytes < 0) throw new Fault('object_corrupt', 'Part of a stored object is missing.');
+      const decipher = createDecipheriv('aes-256-gcm', aeadKey, nonceOf(baseNonce, slot.number));
+      decipher.setAAD(associatedData(slot));
+      decipher.setAuthTag(sealed.subarray(bodyBytes));
+      const plaintext = decipher.update(sealed.subarray(0, bodyBytes));
+      try {
+        decipher.final();
+      } catch (cause) {
+        throw new Fault('object_corrupt', `A stored ${context.type} is damaged.`, { cause });
+      }
+      return plaintext;
+    },
+  };
+}
+
+export type OpenedObject = ReturnType<typeof openSealedObject>;

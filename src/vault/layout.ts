@@ -1,0 +1,49 @@
+import { Fault } from '../core/faults.ts';
+import type { KeyPurpose } from './ports.ts';
+
+/** Whose data it is. Every object of a volume lies below `v0/<volumeId>/`, and names hold ids only. */
+export type VolumeScope = { cell: string; tenantId: string; volumeId: string };
+
+/** One attempt at a run: its own keys, its own objects. `attempt` is 16 random bytes in hex. */
+export type AttemptRef = { runId: string; attempt: string };
+
+/** An object named by its place in an attempt and the SHA-256 (hex) of its bytes. */
+export type ObjectRef = AttemptRef & { ordinal: number; sha256: string };
+
+const ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/;
+const ROOT = 'v0';
+
+function id(text: string): string {
+  if (!ID.test(text)) throw new Fault('internal', 'An id cannot be part of an object name.');
+  return text;
+}
+
+const numbered = ({ runId, attempt, ordinal, sha256 }: ObjectRef) =>
+  `${id(runId)}/${attempt}/${String(ordinal).padStart(8, '0')}-${sha256}`;
+
+/** Everything that is stored for a volume begins with this. */
+export const volumePrefix = (volumeId: string) => `${ROOT}/${id(volumeId)}/`;
+export const rootsPrefix = (volumeId: string) => `${volumePrefix(volumeId)}roots/`;
+/** One root for each run, whatever the number of attempts: it is what commits the run. */
+export const rootKey = (volumeId: string, runId: string) => `${rootsPrefix(volumeId)}${id(runId)}`;
+export const packKey = (volumeId: string, ref: ObjectRef) => `${volumePrefix(volumeId)}packs/${numbered(ref)}`;
+export const pageKey = (volumeId: string, ref: ObjectRef) => `${volumePrefix(volumeId)}pages/${numbered(ref)}`;
+export const wrappedKeyKey = (volumeId: string, { runId, attempt }: AttemptRef, purpose: KeyPurpose) =>
+  `${volumePrefix(volumeId)}keys/${id(runId)}/${attempt}/${purpose}`;
+
+/** The run that a root's name speaks of. Throws Fault `not_found` for a name that is not one of this volume's roots. */
+export function runOfRootKey(volumeId: string, manifestKey: string): string {
+  const prefix = rootsPrefix(volumeId);
+  const runId = manifestKey.slice(prefix.length);
+  if (!manifestKey.startsWith(prefix) || !ID.test(runId)) {
+    throw new Fault('not_found', 'This is not the name of a manifest of this volume.');
+  }
+  return runId;
+}
+
+/** The run that wrote an object of this volume, by the object's name; null for a name that is not of this format. */
+export function runOfObject(volumeId: string, key: string): string | null {
+  const [kind, runId] = key.slice(volumePrefix(volumeId).length).split('/');
+  const ours = kind === 'roots' || kind === 'packs' || kind === 'pages' || kind === 'keys';
+  return ours && runId !== undefined && ID.test(runId) ? runId : null;
+}

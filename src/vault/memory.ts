@@ -1,0 +1,133 @@
+import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { Fault } from '../core/faults.ts';
+import { equalBytes, sha256 } from '../crypto/bytes.ts';
+import type { BlobStore, BlockChange, BlockRef, BlockSink, BlockSource, KeyContext, KeyService } from './ports.ts';
+
+/**
+ * The ports in memory, as strict as the real ones: objects are created once, missing ones are a Fault, keys open for their
+ * own context only, a snapshot takes no block whose checksum is wrong. For tests and for trying things out.
+ */
+
+/** `objects` is the store's content, open to inspection and to damage. */
+export function createMemoryStore(): BlobStore & { objects: Map<string, Uint8Array> } {
+  const objects = new Map<string, Uint8Array>();
+  return {
+    objects,
+    async putNew(key, bytes) {
+      if (objects.has(key)) return 'exists';
+      objects.set(key, Uint8Array.from(bytes));
+      return 'created';
+    },
+    async get(key, range) {
+      const object = objects.get(key);
+      if (!object) throw new Fault('object_missing', 'A stored object is missing.');
+      return Uint8Array.from(range ? object.subarray(range.start, range.start + range.length) : object);
+    },
+    async *list(prefix) {
+      for (const key of [...objects.keys()].filter((one) => one.startsWith(prefix)).toSorted())
+        yield { key, sizeBytes: objects.get(key)?.length ?? 0 };
+    },
+    async delete(keys) {
+      for (const key of keys) objects.delete(key);
+    },
+  };
+}
+
+/** A key service under one master key. `calls` counts, by purpose, what was asked of it. */
+export function createMemoryKeys(master: Uint8Array = randomBytes(32)) {
+  const calls = { generate: { pack: 0, index: 0 }, unwrap: { pack: 0, index: 0 } };
+  const additional = ({ cell, tenant, volume, run, purpose }: KeyContext) =>
+    Buffer.from(JSON.stringify([cell, tenant, volume, run, purpose]));
+  const service: KeyService = {
+    async generate(context) {
+      calls.generate[context.purpose] += 1;
+      const key = randomBytes(32);
+      const nonce = randomBytes(12);
+      const cipher = createCipheriv('aes-256-gcm', master, nonce).setAAD(additional(context));
+      const body = Buffer.concat([cipher.update(key), cipher.final()]);
+      return { key, wrapped: Buffer.concat([nonce, body, cipher.getAuthTag()]) };
+    },
+    async unwrap(wrapped, context) {
+      calls.unwrap[context.purpose] += 1;
+      try {
+        const opener = createDecipheriv('aes-256-gcm', master, wrapped.subarray(0, 12)).setAAD(additional(context));
+        opener.setAuthTag(wrapped.subarray(-16));
+        return Buffer.concat([opener.update(wrapped.subarray(12, -16)), opener.final()]);
+      } catch (cause) {
+        throw new Fault('wrong_key', 'A stored key does not open for this tenant, volume and run.', { cause });
+      }
+    },
+  };
+  return { ...service, calls };
+}
+
+/** Blocks by index; an index that is not there was never written. */
+export type MemoryImage = ReadonlyMap<number, Uint8Array>;
+
+/**
+ * An image to read. `lineage` holds the earlier images of the same volume by snapshot id. `busiest` is the largest number of
+ * fetches that were under way at once.
+ */
+export function createMemorySource(options: {
+  image: MemoryImage;
+  blockBytes: number;
+  volumeBytes: number;
+  lineage?: ReadonlyMap<string, MemoryImage>;
+}) {
+  const { image, blockBytes, volumeBytes, lineage } = options;
+  const load = { now: 0, busiest: 0 };
+  async function* list(): AsyncGenerator<BlockRef> {
+    for (const index of [...image.keys()].toSorted((a, b) => a - b)) yield { index, token: `block-${index}` };
+  }
+  async function* changed(base: MemoryImage): AsyncGenerator<BlockChange> {
+    const indexes = new Set([...image.keys(), ...base.keys()]);
+    for (const index of [...indexes].toSorted((a, b) => a - b)) {
+      const [before, after] = [base.get(index), image.get(index)];
+      if (before && after && equalBytes(before, after)) continue;
+      yield { index, token: after ? `block-${index}` : null };
+    }
+  }
+  const source: BlockSource = {
+    volumeBytes,
+    blockBytes,
+    list,
+    async listChanged(base) {
+      const earlier = lineage?.get(base);
+      return earlier ? changed(earlier) : null;
+    },
+    async fetch({ index, token }) {
+      load.now += 1;
+      load.busiest = Math.max(load.busiest, load.now);
+      await new Promise((resolve) => setImmediate(resolve));
+      load.now -= 1;
+      const bytes = image.get(index);
+      if (!bytes || token !== `block-${index}`)
+        throw new Fault('aws_resource_not_found', `There is no block ${index}.`);
+      return { bytes, sha256: sha256(bytes) };
+    },
+  };
+  return { ...source, load };
+}
+
+/** An image being written. `image` is complete, and may be looked at, once `isComplete()`. */
+export function createMemorySink(options: { blockBytes: number; volumeBytes: number }) {
+  const { blockBytes, volumeBytes } = options;
+  const image = new Map<number, Uint8Array>();
+  let complete = false;
+  const sink: BlockSink = {
+    blockBytes,
+    async put(index, bytes, digest) {
+      if (complete || index < 0 || index * blockBytes >= volumeBytes || bytes.length !== blockBytes)
+        throw new Fault('aws_rejected', `Block ${index} cannot be written.`);
+      if (!equalBytes(sha256(bytes), digest)) throw new Fault('aws_rejected', `Block ${index} has a wrong checksum.`);
+      image.set(index, Uint8Array.from(bytes));
+    },
+    async complete(count, linearSha256) {
+      const ordered = [...image].toSorted(([a], [b]) => a - b).map(([, bytes]) => sha256(bytes));
+      if (count !== image.size || !equalBytes(sha256(Buffer.concat(ordered)), linearSha256))
+        throw new Fault('restore_checksum_mismatch', 'The image is not what was said to have been written.');
+      complete = true;
+    },
+  };
+  return { ...sink, image, isComplete: () => complete };
+}

@@ -1,0 +1,52 @@
+import { describe, expect, test } from 'vitest';
+import type { MemoryImage } from '../../src/vault/memory.ts';
+import { PAGE_BLOCKS } from '../../src/vault/page.ts';
+import { BLOCK, block, contentOf, createVault, noise, zeros } from './fixture.ts';
+
+const range = (count: number, at: (n: number) => [number, Uint8Array]) =>
+  new Map(Array.from({ length: count }, (_, n) => at(n)));
+
+const SHAPES: Record<string, { blocks: number; image: MemoryImage }> = {
+  'that is empty': { blocks: 64, image: new Map() },
+  'of written zeros only': { blocks: 64, image: range(64, (n) => [n, zeros()]) },
+  'of one block': { blocks: 1, image: new Map([[0, block(1)]]) },
+  'with only its first block': { blocks: 1_000, image: new Map([[0, block(1)]]) },
+  'with only its last block': { blocks: 1_000, image: new Map([[999, block(1)]]) },
+  'that is full': { blocks: 200, image: range(200, (n) => [n, block(n)]) },
+  'that does not compress': { blocks: 200, image: range(200, (n) => [n, noise(n)]) },
+  'with data and zeros mixed': { blocks: 200, image: range(200, (n) => [n, n % 3 === 0 ? zeros() : block(n)]) },
+  'of equal blocks': { blocks: 100, image: range(100, (n) => [n, block(7)]) },
+  'that is sparse over many pages': {
+    blocks: 60 * PAGE_BLOCKS,
+    image: range(60, (n) => [n * PAGE_BLOCKS + ((n * 37) % PAGE_BLOCKS), block(n)]),
+  },
+  'with blocks on both sides of a page border': {
+    blocks: 3 * PAGE_BLOCKS,
+    image: range(6, (n) => [PAGE_BLOCKS * (1 + Math.floor(n / 3)) - 2 + (n % 3), block(n)]),
+  },
+  'of 64 TiB with three blocks': {
+    blocks: 2 ** 33,
+    image: new Map([
+      [0, block(0)],
+      [2 ** 27, block(1)],
+      [2 ** 33 - 1, noise(2)],
+    ]),
+  },
+};
+
+describe('a full backup restores byte for byte', () => {
+  test.each(Object.entries(SHAPES))('a volume %s', async (_, { blocks, image }) => {
+    const vault = createVault();
+    const result = await vault.backup(image, { runId: 'run-1', blocks });
+    const restored = await vault.restore(result.manifestKey);
+    expect(contentOf(restored.image)).toEqual(contentOf(image));
+    expect(restored).toMatchObject({ isComplete: true, blocksWritten: contentOf(image).size });
+    expect(result).toMatchObject({
+      kind: 'full',
+      reason: null,
+      volumeBytes: blocks * BLOCK,
+      blocksRead: image.size,
+      blocksStored: contentOf(image).size,
+    });
+  });
+});
