@@ -49,6 +49,14 @@ export function parseId(text: string): { prefix: string; cell: string } | null {
   return match?.[1] && match[2] ? { prefix: match[1], cell: match[2] } : null;
 }
 
+/** When an id of ours was made, to the millisecond; null when the text is not an id. */
+export function timeOfId(text: string): Date | null {
+  const digits = ID.exec(text)?.[3]?.slice(0, 10);
+  if (digits === undefined) return null;
+  const ms = [...digits].reduce((sum, digit) => sum * 32 + ALPHABET.indexOf(digit), 0);
+  return new Date(ms);
+}
+
 /** Does the text have the form of an id of this kind (in this cell, when one is given)? */
 export function isId(kind: IdKind, text: string, cell?: string): boolean {
   const id = parseId(text);
