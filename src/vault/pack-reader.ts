@@ -13,8 +13,8 @@ const GAP_BYTES = 256 * 1_024;
 /** Packs whose keys are kept derived: a derivation and a small read each when one falls out. */
 const OPENED_PACKS_MAX = 1_024;
 
-/** A block's place and its sealed bytes, read but not yet opened. */
-export type SealedBlock = { index: number; block: StoredBlock; sealed: Uint8Array };
+/** A block's place and its sealed bytes, read but not yet opened, with the pack's keys. */
+export type SealedBlock = { index: number; block: StoredBlock; sealed: Uint8Array; pack: OpenedObject };
 
 type Wanted = { index: number; block: StoredBlock };
 type Range = { pack: PackRef; start: number; end: number; wanted: Wanted[] };
@@ -66,11 +66,12 @@ export function createPackReader(deps: VaultDeps, scope: VolumeScope, ring: KeyR
 
   async function readRange({ pack, start, end, wanted }: Range): Promise<SealedBlock[]> {
     const key = packKey(scope.volumeId, closedPack(pack));
-    const bytes = await deps.store.get(key, { start, length: end - start });
+    // Both are awaited: that a pack is not ours goes before what may be wrong with its length.
+    const [openedPack, bytes] = await Promise.all([packOf(pack), deps.store.get(key, { start, length: end - start })]);
     if (bytes.length !== end - start) throw new Fault('object_corrupt', 'A stored pack is shorter than it was.');
     return wanted.map(({ index, block }) => {
       const from = block.offset - start;
-      return { index, block, sealed: bytes.subarray(from, from + block.lengthBytes) };
+      return { index, block, sealed: bytes.subarray(from, from + block.lengthBytes), pack: openedPack };
     });
   }
 
@@ -85,8 +86,7 @@ export function createPackReader(deps: VaultDeps, scope: VolumeScope, ring: KeyR
      *
      * @throws Fault `wrong_key`, `object_corrupt`, `object_missing`, `key_unavailable`, `store_unavailable`
      */
-    async open({ index, block, sealed }: SealedBlock, blockBytes: number): Promise<Uint8Array> {
-      const pack = await packOf(block.pack);
+    async open({ index, block, sealed, pack }: SealedBlock, blockBytes: number): Promise<Uint8Array> {
       const slot = { number: block.slot, codec: block.codec, id: block.sha256 };
       const bytes = await decode({ codec: block.codec, bytes: pack.open(slot, sealed) }, blockBytes);
       if (bytes.length !== blockBytes || !equalBytes(sha256(bytes), block.sha256))
