@@ -3,8 +3,8 @@ import { Fault } from '../core/faults.ts';
 import { createByteReader, createByteWriter, fromHex, toHex } from './bytes.ts';
 import { COMMITMENT_BYTES, type ObjectType, SALT_BYTES } from './object-key.ts';
 
-export const MAGIC = 0x444d_434c; // "DMCL"
-export const VERSION = 0;
+const MAGIC = 0x444d_434c; // "DMCL"
+const VERSION = 0;
 export const ATTEMPT_BYTES = 16;
 
 const TYPE_CODES: Record<ObjectType, number> = { pack: 1, page: 2, root: 3 };

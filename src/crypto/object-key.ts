@@ -6,8 +6,8 @@ export const FORMAT = 'domicile/v0';
 
 export const SALT_BYTES = 24;
 export const COMMITMENT_BYTES = 32;
-export const KEY_BYTES = 32;
-export const NONCE_BYTES = 12;
+const KEY_BYTES = 32;
+const NONCE_BYTES = 12;
 
 export type ObjectType = 'pack' | 'page' | 'root';
 

@@ -1,25 +1,26 @@
 import { randomBytes } from 'node:crypto';
 import { type Clock, systemClock } from '../core/clock.ts';
-import { Fault, isFault } from '../core/faults.ts';
+import { Fault } from '../core/faults.ts';
 import { equalBytes, sha256 } from '../crypto/bytes.ts';
 import type { NonceMonitor } from '../crypto/nonce-monitor.ts';
 import { FORMAT } from '../crypto/object-key.ts';
-import { type Encoded, encode, isZero } from './codec.ts';
-import { rootKey, type VolumeScope } from './layout.ts';
 import {
-  contextOf,
-  createManifestReader,
-  encodeRoot,
-  type FullReason,
-  type Manifest,
-  type ManifestReader,
-  sealMetadata,
-} from './manifest.ts';
-import { createManifestWriter, type ParentManifest } from './manifest-writer.ts';
-import { createPackWriter } from './pack-writer.ts';
-import { assertNotAborted, countAhead, mapInOrder } from './pipeline.ts';
-import type { BlobStore, BlockChange, BlockSource, KeyService, Progress } from './ports.ts';
-import { generateAttemptKeys } from './run-keys.ts';
+  type BackupInput,
+  type BackupPlan,
+  type BackupResult,
+  committedRun,
+  isUnreadable,
+  planBackup,
+  resultOf,
+} from './backup-plan.ts';
+import { type Encoded, encode, isZero } from './codec.ts';
+import { contextOf, rootKey } from './layout.ts';
+import { createManifestReader, encodeRoot, type Manifest, type ManifestReader, sealMetadata } from './manifest.ts';
+import { createManifestWriter, type ManifestWriter } from './manifest-writer.ts';
+import { createPackWriter, type PackWriter } from './pack-writer.ts';
+import { assertNotAborted, countAhead, mapInOrder, type RunOptions } from './pipeline.ts';
+import type { BlobStore, BlockChange, BlockSource, KeyService } from './ports.ts';
+import { type AttemptKeys, generateAttemptKeys } from './run-keys.ts';
 
 /**
  * Blocks that are being fetched, checked or compressed, or wait for their turn in a pack. With both forms of each block in
@@ -37,81 +38,6 @@ export type BackupDeps = {
   /** Open every sealed block again and compare it, instead of one in 32. */
   checkAll?: boolean;
 };
-
-export type BackupInput = VolumeScope & {
-  /** Names the run: a second try of the same run has the same id, and ends with the same manifest. */
-  runId: string;
-  /** The image that `source` reads. It is recorded, so that a later incremental can be held to it. */
-  snapshotId: string;
-  source: BlockSource;
-  /** The earlier point to build on. */
-  base?: { manifestKey: string; snapshotId: string } | null;
-};
-
-export type RunOptions = { signal?: AbortSignal; onProgress?: (progress: Progress) => void };
-
-export type BackupResult = {
-  manifestKey: string;
-  kind: 'full' | 'incremental';
-  /** Why it became a full one although a base was given; null otherwise. */
-  reason: FullReason | null;
-  volumeBytes: number;
-  blocksRead: number;
-  blocksStored: number;
-  /** Bytes that this run added to the store, its root apart. */
-  bytesStored: number;
-};
-
-type Plan = {
-  parent: ParentManifest | null;
-  changes: AsyncIterable<BlockChange>;
-  reason: FullReason | null;
-};
-
-/** Faults of a parent that a full backup gets around. A store or key service that is away is not one of them. */
-const UNREADABLE = ['object_missing', 'object_corrupt', 'wrong_key', 'unsupported_format', 'not_found'] as const;
-const isUnreadable = (error: unknown) => UNREADABLE.some((code) => isFault(error, code));
-
-const resultOf = (manifestKey: string, manifest: Manifest): BackupResult => {
-  const { kind, reason, volumeBytes, blocksRead, blocksStored, bytesStored } = manifest;
-  return { manifestKey, kind, reason, volumeBytes, blocksRead, blocksStored, bytesStored };
-};
-
-/** What this run committed before, if it did: a second try then has nothing to do. */
-async function committedRun(reader: ManifestReader, input: BackupInput): Promise<BackupResult | null> {
-  const manifestKey = rootKey(input.volumeId, input.runId);
-  const manifest = await reader.root(manifestKey).catch((error: unknown) => {
-    if (isFault(error, 'object_missing')) return null;
-    throw error;
-  });
-  if (!manifest) return null;
-  const { volumeBytes, blockBytes } = input.source;
-  const same =
-    manifest.snapshotId === input.snapshotId &&
-    manifest.volumeBytes === volumeBytes &&
-    manifest.blockBytes === blockBytes;
-  if (!same) throw new Fault('object_exists', 'This run has already stored another image.');
-  return resultOf(manifestKey, manifest);
-}
-
-/** Decides between full and incremental. A base that does not hold is never an error: it costs a full backup, and says why. */
-async function planBackup(reader: ManifestReader, input: BackupInput): Promise<Plan> {
-  const { source, base } = input;
-  const full = (reason: FullReason | null): Plan => ({ parent: null, changes: source.list(), reason });
-  if (!base) return full(null);
-  const manifest = await reader.root(base.manifestKey).catch((error: unknown) => {
-    if (isUnreadable(error)) return null;
-    throw error;
-  });
-  if (!manifest) return full('base_unreadable');
-  const fits =
-    manifest.snapshotId === base.snapshotId &&
-    manifest.blockBytes === source.blockBytes &&
-    manifest.volumeBytes <= source.volumeBytes;
-  if (!fits) return full('base_mismatch');
-  const changes = await source.listChanged(base.snapshotId);
-  return changes ? { parent: { manifest, reader }, changes, reason: null } : full('lineage_lost');
-}
 
 type Fetched = { index: number; block: { encoded: Encoded; sha256: Uint8Array } | null; read: boolean };
 
@@ -137,43 +63,73 @@ function createOrderCheck(source: BlockSource) {
   };
 }
 
-async function runAttempt(
-  deps: BackupDeps,
+type Writers = { packs: PackWriter; pages: ManifestWriter };
+
+/** Takes every change from the source into packs and pages, and waits until they are durable. */
+async function copyBlocks(source: BlockSource, changes: AsyncIterable<BlockChange>, to: Writers, options: RunOptions) {
+  const listing = await countAhead(changes);
+  const checkOrder = createOrderCheck(source);
+  let blocksDone = 0;
+  let blocksRead = 0;
+  const fetching = mapInOrder(listing.items, WINDOW_BLOCKS, async (change) => {
+    assertNotAborted(options.signal);
+    return fetchBlock(source, change);
+  });
+  for await (const { index, block, read } of fetching) {
+    assertNotAborted(options.signal);
+    checkOrder(index);
+    await to.pages.set(index, block && (await to.packs.add(block.encoded, block.sha256)));
+    blocksDone += 1;
+    if (read) blocksRead += 1;
+    options.onProgress?.({ blocksDone, blocksTotal: listing.total(), bytesStored: to.packs.bytesStored() });
+  }
+  const pages = await to.pages.finish();
+  const bytesStored = to.packs.bytesStored() + to.pages.bytesStored();
+  return { pages, blocksRead, blocksStored: to.packs.blocksStored(), bytesStored };
+}
+
+/** Puts the wrapped keys: from then on what was stored can be read. Returns their size. */
+async function storeKeys(store: BlobStore, { objects }: AttemptKeys): Promise<number> {
+  for (const { key, bytes } of objects) await store.putNew(key, bytes);
+  return objects.reduce((sum, { bytes }) => sum + bytes.length, 0);
+}
+
+/** Puts the root. `exists` is our own put whose answer was lost, or a faster attempt at this run: the point is there. */
+async function commit(
+  deps: AttemptDeps,
   input: BackupInput,
-  plan: Plan,
+  attempt: AttemptKeys,
+  manifest: Manifest,
+): Promise<BackupResult> {
+  const { random, monitor } = deps;
+  const context = contextOf(input, attempt, 'root', 0);
+  const root = await sealMetadata({ dataKey: attempt.keys.index, context, random, monitor }, encodeRoot(manifest));
+  const manifestKey = rootKey(input.volumeId, input.runId);
+  if ((await deps.store.putNew(manifestKey, root)) === 'created') return resultOf(manifestKey, manifest);
+  const committed = await committedRun(createManifestReader(deps, input), input);
+  if (!committed) throw new Fault('conflict', 'The manifest of this run was deleted as it was being stored.');
+  return committed;
+}
+
+type AttemptDeps = BackupDeps & { clock: Clock; random: (bytes: number) => Uint8Array };
+
+async function runAttempt(
+  deps: AttemptDeps,
+  input: BackupInput,
+  plan: BackupPlan,
   options: RunOptions,
 ): Promise<BackupResult> {
   const { source } = input;
-  const { store, monitor, random = randomBytes, clock = systemClock } = deps;
+  const { store, random, monitor } = deps;
   const attempt = await generateAttemptKeys(deps.keys, input, input.runId, random);
   const shared = { store, scope: input, attempt, random, monitor };
   const packs = createPackWriter({ ...shared, blockBytes: source.blockBytes, checkAll: deps.checkAll });
   const pages = createManifestWriter({ ...shared, packs, parent: plan.parent });
-  const listing = await countAhead(plan.changes);
-  const inOrder = createOrderCheck(source);
-  let blocksDone = 0;
-  let blocksRead = 0;
   try {
-    const fetching = mapInOrder(listing.items, WINDOW_BLOCKS, async (change) => {
-      assertNotAborted(options.signal);
-      return fetchBlock(source, change);
-    });
-    for await (const { index, block, read } of fetching) {
-      assertNotAborted(options.signal);
-      inOrder(index);
-      await pages.set(index, block && (await packs.add(block.encoded, block.sha256)));
-      blocksDone += 1;
-      if (read) blocksRead += 1;
-      options.onProgress?.({ blocksDone, blocksTotal: listing.total(), bytesStored: packs.bytesStored() });
-    }
-    const refs = await pages.finish();
-    let bytesStored = packs.bytesStored() + pages.bytesStored();
-    for (const { key, bytes } of attempt.objects) {
-      await store.putNew(key, bytes);
-      bytesStored += bytes.length;
-    }
+    const copied = await copyBlocks(source, plan.changes, { packs, pages }, options);
+    const keyBytes = await storeKeys(store, attempt);
     assertNotAborted(options.signal);
-    const manifest: Manifest = {
+    return await commit(deps, input, attempt, {
       format: FORMAT,
       runId: attempt.runId,
       attempt: attempt.attempt,
@@ -182,19 +138,12 @@ async function runAttempt(
       reason: plan.reason,
       volumeBytes: source.volumeBytes,
       blockBytes: source.blockBytes,
-      createdTime: clock.now().toISOString(),
-      base: plan.parent && input.base ? { ...input.base } : null,
-      blocksRead,
-      blocksStored: packs.blocksStored(),
-      bytesStored,
-      pages: refs,
-    };
-    const context = contextOf(input, attempt, 'root', 0);
-    const root = await sealMetadata({ dataKey: attempt.keys.index, context, random, monitor }, encodeRoot(manifest));
-    const manifestKey = rootKey(input.volumeId, input.runId);
-    if ((await store.putNew(manifestKey, root)) === 'created') return resultOf(manifestKey, manifest);
-    // Ours, and its first answer was lost; or another attempt of this run was faster. Either way the point is there.
-    return (await committedRun(createManifestReader(deps, input), input)) ?? resultOf(manifestKey, manifest);
+      createdTime: deps.clock.now().toISOString(),
+      base:
+        plan.parent && input.base ? { manifestKey: input.base.manifestKey, snapshotId: input.base.snapshotId } : null,
+      ...copied,
+      bytesStored: copied.bytesStored + keyBytes,
+    });
   } finally {
     await packs.settle();
   }
@@ -226,11 +175,13 @@ export async function backupVolume(
         throw error;
       }),
   };
+  const ready = { ...deps, clock: deps.clock ?? systemClock, random: deps.random ?? randomBytes };
   const plan = await planBackup(watched, input);
   try {
-    return await runAttempt(deps, input, plan, options);
+    return await runAttempt(ready, input, plan, options);
   } catch (error) {
     if (!pageLost) throw error;
-    return runAttempt(deps, input, { parent: null, changes: input.source.list(), reason: 'base_unreadable' }, options);
+    const full: BackupPlan = { parent: null, changes: input.source.list(), reason: 'base_unreadable' };
+    return runAttempt(ready, input, full, options);
   }
 }

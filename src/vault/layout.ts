@@ -1,4 +1,5 @@
 import { Fault } from '../core/faults.ts';
+import type { ObjectContext, ObjectType } from '../crypto/object-key.ts';
 import type { KeyPurpose } from './ports.ts';
 
 /** Whose data it is. Every object of a volume lies below `v0/<volumeId>/`, and names hold ids only. */
@@ -47,3 +48,14 @@ export function runOfObject(volumeId: string, key: string): string | null {
   const ours = kind === 'roots' || kind === 'packs' || kind === 'pages' || kind === 'keys';
   return ours && runId !== undefined && ID.test(runId) ? runId : null;
 }
+
+/** The context that an object of an attempt is sealed in. */
+export const contextOf = (scope: VolumeScope, ref: AttemptRef, type: ObjectType, ordinal: number): ObjectContext => ({
+  cell: scope.cell,
+  tenant: scope.tenantId,
+  volume: scope.volumeId,
+  run: ref.runId,
+  attempt: ref.attempt,
+  type,
+  ordinal,
+});

@@ -1,7 +1,7 @@
 import { sha256, toHex } from '../crypto/bytes.ts';
 import type { NonceMonitor } from '../crypto/nonce-monitor.ts';
-import { pageKey, type VolumeScope } from './layout.ts';
-import { contextOf, type Manifest, type ManifestReader, type PageRef, sealMetadata } from './manifest.ts';
+import { contextOf, pageKey, type VolumeScope } from './layout.ts';
+import { type Manifest, type ManifestReader, type PageRef, sealMetadata } from './manifest.ts';
 import type { PackWriter } from './pack-writer.ts';
 import { encodePage, PAGE_BLOCKS, type PageBlocks, type StoredBlock } from './page.ts';
 import type { BlobStore } from './ports.ts';
@@ -83,3 +83,5 @@ export function createManifestWriter(options: ManifestWriterOptions) {
     },
   };
 }
+
+export type ManifestWriter = ReturnType<typeof createManifestWriter>;

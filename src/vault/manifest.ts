@@ -2,10 +2,10 @@ import { Fault } from '../core/faults.ts';
 import { sha256, toHex } from '../crypto/bytes.ts';
 import type { NonceMonitor } from '../crypto/nonce-monitor.ts';
 import { decodeHeader, HEADER_BYTES } from '../crypto/object-header.ts';
-import { FORMAT, type ObjectContext, type ObjectType, SALT_BYTES } from '../crypto/object-key.ts';
+import { FORMAT, type ObjectContext, SALT_BYTES } from '../crypto/object-key.ts';
 import { createObjectSealer, openSealedObject } from '../crypto/sealed-object.ts';
 import { CODEC, decode, encode, isCodec } from './codec.ts';
-import { type AttemptRef, type ObjectRef, pageKey, runOfRootKey, type VolumeScope } from './layout.ts';
+import { type AttemptRef, contextOf, type ObjectRef, pageKey, runOfRootKey, type VolumeScope } from './layout.ts';
 import { decodePage, type PageBlocks } from './page.ts';
 import type { BlobStore, KeyService } from './ports.ts';
 import { createKeyRing, type KeyRing } from './run-keys.ts';
@@ -41,16 +41,6 @@ export type VaultDeps = { store: BlobStore; keys: KeyService };
 
 /** Compressed pages and roots expand to at most this: a root of a 64 TiB volume has about 7 MiB. */
 const METADATA_BYTES_MAX = 64 * 2 ** 20;
-
-export const contextOf = (scope: VolumeScope, ref: AttemptRef, type: ObjectType, ordinal: number): ObjectContext => ({
-  cell: scope.cell,
-  tenant: scope.tenantId,
-  volume: scope.volumeId,
-  run: ref.runId,
-  attempt: ref.attempt,
-  type,
-  ordinal,
-});
 
 /** Seals a page or root: header, codec, then one slot. */
 export async function sealMetadata(

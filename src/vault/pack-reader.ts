@@ -3,8 +3,8 @@ import { equalBytes, sha256 } from '../crypto/bytes.ts';
 import { HEADER_BYTES } from '../crypto/object-header.ts';
 import { type OpenedObject, openSealedObject } from '../crypto/sealed-object.ts';
 import { decode } from './codec.ts';
-import { packKey, type VolumeScope } from './layout.ts';
-import { contextOf, type VaultDeps } from './manifest.ts';
+import { contextOf, packKey, type VolumeScope } from './layout.ts';
+import type { VaultDeps } from './manifest.ts';
 import { closedPack, type PackRef, type StoredBlock } from './page.ts';
 import type { KeyRing } from './run-keys.ts';
 
@@ -22,7 +22,7 @@ type Range = { pack: PackRef; start: number; end: number; wanted: Wanted[] };
 const nameOf = (pack: PackRef) => `${pack.runId}/${pack.attempt}/${pack.ordinal}`;
 
 /** The fewest reads that fetch these blocks: for each pack, neighbours in one read. Pure. */
-export function planRanges(wanted: readonly Wanted[]): Range[] {
+function planRanges(wanted: readonly Wanted[]): Range[] {
   const ranges: Range[] = [];
   const byPack = Map.groupBy(wanted, ({ block }) => nameOf(block.pack));
   for (const blocks of byPack.values()) {

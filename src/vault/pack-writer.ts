@@ -4,14 +4,13 @@ import type { NonceMonitor } from '../crypto/nonce-monitor.ts';
 import { SALT_BYTES } from '../crypto/object-key.ts';
 import { createObjectSealer, type ObjectSealer, type OpenedObject, openSealedObject } from '../crypto/sealed-object.ts';
 import { decode, type Encoded } from './codec.ts';
-import { packKey, type VolumeScope } from './layout.ts';
-import { contextOf } from './manifest.ts';
+import { contextOf, packKey, type VolumeScope } from './layout.ts';
 import { closedPack, type PackRef, type StoredBlock } from './page.ts';
 import type { BlobStore } from './ports.ts';
 import type { AttemptKeys } from './run-keys.ts';
 
 /** A pack is closed when it has grown to this many bytes … */
-export const PACK_BYTES = 16 * 2 ** 20;
+const PACK_BYTES = 16 * 2 ** 20;
 /** … or holds this many blocks. */
 const PACK_SLOTS_MAX = 4_096;
 /** Packs that are on their way to the store while the next one is filled. */

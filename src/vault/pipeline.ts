@@ -1,4 +1,8 @@
 import { Fault } from '../core/faults.ts';
+import type { Progress } from './ports.ts';
+
+/** How a caller ends a long run, and hears of it. */
+export type RunOptions = { signal?: AbortSignal; onProgress?: (progress: Progress) => void };
 
 /** Throws the reason of an aborted signal: the Fault it was aborted with, else Fault `aborted`. */
 export function assertNotAborted(signal: AbortSignal | undefined): void {

@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto';
 import { Fault } from '../core/faults.ts';
-import type { RunOptions } from './backup.ts';
 import type { VolumeScope } from './layout.ts';
 import { createManifestReader, type Manifest, type ManifestReader, type VaultDeps } from './manifest.ts';
 import { createPackReader, type SealedBlock } from './pack-reader.ts';
 import type { StoredBlock } from './page.ts';
-import { assertNotAborted, mapInOrder } from './pipeline.ts';
+import { assertNotAborted, mapInOrder, type RunOptions } from './pipeline.ts';
 import type { BlockSink } from './ports.ts';
 
 /** Blocks that are read together, so that neighbours in a pack come in one request. */

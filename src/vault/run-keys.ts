@@ -1,7 +1,6 @@
-import { createByteReader, createByteWriter, equalBytes, sha256 } from '../crypto/bytes.ts';
-import { ATTEMPT_BYTES } from '../crypto/object-header.ts';
 import { Fault } from '../core/faults.ts';
-import { toHex } from '../crypto/bytes.ts';
+import { createByteReader, createByteWriter, equalBytes, sha256, toHex } from '../crypto/bytes.ts';
+import { ATTEMPT_BYTES } from '../crypto/object-header.ts';
 import { type AttemptRef, type VolumeScope, wrappedKeyKey } from './layout.ts';
 import type { BlobStore, KeyContext, KeyPurpose, KeyService } from './ports.ts';
 

@@ -1,4 +1,5 @@
-import { type BackupDeps, type BackupInput, backupVolume } from '../../src/vault/backup.ts';
+import { type BackupDeps, backupVolume } from '../../src/vault/backup.ts';
+import type { BackupInput } from '../../src/vault/backup-plan.ts';
 import { createNonceMonitor } from '../../src/crypto/nonce-monitor.ts';
 import {
   createMemoryKeys,

@@ -1,7 +1,10 @@
+import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
-import type { MemoryImage } from '../../src/vault/memory.ts';
+import { backupVolume } from '../../src/vault/backup.ts';
+import { createMemorySink, createMemorySource, type MemoryImage } from '../../src/vault/memory.ts';
 import { PAGE_BLOCKS } from '../../src/vault/page.ts';
-import { BLOCK, block, contentOf, createVault, noise, zeros } from './fixture.ts';
+import { restoreVolume } from '../../src/vault/restore.ts';
+import { BLOCK, block, contentOf, createVault, noise, SCOPE, zeros } from './fixture.ts';
 
 const range = (count: number, at: (n: number) => [number, Uint8Array]) =>
   new Map(Array.from({ length: count }, (_, n) => at(n)));
@@ -49,4 +52,32 @@ describe('a full backup restores byte for byte', () => {
       blocksStored: contentOf(image).size,
     });
   });
+});
+
+test('a volume of several packs restores, and each pack is named by the SHA-256 of its bytes', async () => {
+  const vault = createVault();
+  const blocks = 9_000;
+  const volume = { blockBytes: 64, volumeBytes: blocks * 64 };
+  const image = range(blocks, (n) => [n, block(n, 64)]);
+  const source = createMemorySource({ ...volume, image });
+  const input = { ...SCOPE, runId: 'run-1', snapshotId: 'snap-1', source };
+  const { manifestKey } = await backupVolume({ ...vault.deps, checkAll: false }, input);
+  const packs = [...vault.store.objects].filter(([key]) => key.includes('/packs/'));
+  expect(packs).toHaveLength(3);
+  for (const [key, bytes] of packs) expect(key.slice(-64)).toBe(createHash('sha256').update(bytes).digest('hex'));
+  const sink = createMemorySink(volume);
+  await restoreVolume(vault.deps, { ...SCOPE, manifestKey }, sink);
+  expect(contentOf(sink.image)).toEqual(contentOf(image));
+});
+
+test('nothing that is stored shows a byte of the volume, its zeros or its ids of blocks', async () => {
+  const vault = createVault();
+  const image = range(20, (n) => [n, n % 2 ? block(n) : noise(n)]);
+  await vault.backup(image, { runId: 'run-1' });
+  const stored = Buffer.concat([...vault.store.objects.values()]);
+  for (const bytes of image.values()) {
+    expect(stored.includes(Buffer.from(bytes.subarray(0, 16)))).toBe(false);
+    expect(stored.includes(createHash('sha256').update(bytes).digest())).toBe(false);
+  }
+  expect(vault.nonces.count()).toBe(20 + 2); // each block, the page, the root
 });
