@@ -13,9 +13,10 @@ export type TlsFiles = { caCertFile: string; caKeyFile: string; leaf(cell: strin
 export async function ensureCertificates(dir: string, cells: readonly string[]): Promise<TlsFiles> {
   const root = join(dir, 'tls');
   mkdirSync(root, { recursive: true, mode: 0o700 });
+  // Not ca.pem: that is the Canadian cell's.
   const files: TlsFiles = {
-    caCertFile: join(root, 'ca.pem'),
-    caKeyFile: join(root, 'ca-key.pem'),
+    caCertFile: join(root, 'authority.pem'),
+    caKeyFile: join(root, 'authority-key.pem'),
     leaf: (cell) => ({ certFile: join(root, `${cell}.pem`), keyFile: join(root, `${cell}-key.pem`) }),
   };
   const ca = { certFile: files.caCertFile, keyFile: files.caKeyFile };

@@ -53,6 +53,7 @@ async function demo(
   const own = join(dir, `run-${process.pid}`);
   const unlock = lockStateDir(own);
   const signal = interruption();
+  let ok = false;
   try {
     checkFreeSpace(own, 6 * 2 ** 30 + 4 * (image?.bytes ?? 0));
     const system = await startSystem({ dir: own, say });
@@ -63,13 +64,16 @@ async function demo(
       const result = await Promise.race([runDemo(system, { ...options, image, say }), interrupted]);
       for (const error of result.errors ?? []) say(error);
       process.stdout.write(`${JSON.stringify(result)}\n`);
-      return result.ok ? EXIT.ok : EXIT.failed;
+      ok = result.ok;
+      return ok ? EXIT.ok : EXIT.failed;
     } finally {
       await system.stop();
     }
   } finally {
     unlock();
-    rmSync(own, { recursive: true, force: true });
+    // What went wrong can be read in the logs of a run that failed; its disks are of no use to anyone.
+    for (const part of ok || signal.aborted ? ['.'] : ['sandbox', 'postgres'])
+      rmSync(join(own, part), { recursive: true, force: true });
   }
 }
 

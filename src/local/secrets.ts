@@ -37,8 +37,9 @@ export function openSecrets(dir: string, cells: readonly string[]) {
     const pepperFile = join(root, `${cell}-pepper`);
     kept(pepperFile, () => randomBytes(32).toString('base64'));
     return {
-      apiPassword: kept(join(root, `${cell}-db-api`), token),
-      workerPassword: kept(join(root, `${cell}-db-worker`), token),
+      // Roles belong to the server, which the cells share here: one password each.
+      apiPassword: kept(join(root, 'db-api'), token),
+      workerPassword: kept(join(root, 'db-worker'), token),
       pepperFile,
       operatorKeyFile,
       operatorKey: kept(operatorKeyFile, () => newApiKey('ok', cell).key),

@@ -59,7 +59,10 @@ export async function startService(options: {
   });
   child.stderr?.pipe(log);
   const exited = new Promise<number | null>((done) => child.once('exit', (code) => done(code)));
-  const line = await firstLine(child, options.name, options.logFile);
+  const line = await firstLine(child, options.name, options.logFile).catch((error: unknown) => {
+    child.kill('SIGKILL');
+    throw error;
+  });
   child.stdout?.resume();
   const stop = async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;

@@ -73,13 +73,9 @@ async function cellEnvironment(region: Region, parts: Parts): Promise<Record<str
     TLS_KEY_FILE: tls.leaf(cell).keyFile,
     TLS_CA_CERT_FILE: tls.caCertFile,
     TLS_CA_KEY_FILE: tls.caKeyFile,
-    OWNER_DATABASE_URL: postgres.url(cell),
-    API_DATABASE_PASSWORD: secrets.apiPassword,
-    WORKER_DATABASE_PASSWORD: secrets.workerPassword,
     API_DATABASE_URL: database('domicile_api', secrets.apiPassword),
     WORKER_DATABASE_URL: database('domicile_worker', secrets.workerPassword),
     PEPPER_FILE: secrets.pepperFile,
-    OPERATOR_KEY_FILE: secrets.operatorKeyFile,
     ROUTER_PUBLIC_KEY_FILE: parts.secrets.routerPublicKeyFile,
     DATA_KEY_ARN: resources.dataKeyArn,
     TOKEN_KEY_ARN: resources.tokenKeyArn,
@@ -93,26 +89,35 @@ async function cellEnvironment(region: Region, parts: Parts): Promise<Record<str
   };
 }
 
-async function startCell(region: Region, parts: Parts): Promise<ServiceProcess> {
+/** Prepares a cell's database. The owner's connection and the operator's key are for this alone; the cell never has them. */
+async function bootstrapCell(region: Region, parts: Parts): Promise<Record<string, string>> {
   const { cell } = region;
   await parts.postgres.ensureDatabase(cell);
-  const {
-    OWNER_DATABASE_URL = '',
-    OPERATOR_KEY_FILE = '',
-    API_DATABASE_PASSWORD = '',
-    WORKER_DATABASE_PASSWORD = '',
-    ...env
-  } = await cellEnvironment(region, parts);
+  const env = await cellEnvironment(region, parts);
+  const secrets = parts.secrets.cells[cell] as CellSecrets;
+  const owner = {
+    OWNER_DATABASE_URL: parts.postgres.url(cell),
+    OPERATOR_KEY_FILE: secrets.operatorKeyFile,
+    API_DATABASE_PASSWORD: secrets.apiPassword,
+    WORKER_DATABASE_PASSWORD: secrets.workerPassword,
+  };
   const logFile = join(parts.dir, 'logs', `${cell}.log`);
-  // The owner's connection and the operator's key are for the one-shot bootstrap; the cell itself never has them.
-  const owner = { OWNER_DATABASE_URL, OPERATOR_KEY_FILE, API_DATABASE_PASSWORD, WORKER_DATABASE_PASSWORD };
   await runToEnd({
     name: `${cell} bootstrap`,
     program: program('cell/bootstrap.ts'),
     env: { ...env, ...owner },
     logFile,
   });
-  return startService({ name: `cell ${cell}`, program: program('cell/main.ts'), env, logFile });
+  return env;
+}
+
+function startCell(cell: string, env: Record<string, string>, parts: Parts): Promise<ServiceProcess> {
+  return startService({
+    name: `cell ${cell}`,
+    program: program('cell/main.ts'),
+    env,
+    logFile: join(parts.dir, 'logs', `${cell}.log`),
+  });
 }
 
 function startRouter(parts: Parts): Promise<ServiceProcess> {
@@ -187,7 +192,14 @@ export async function startSystem(options: { dir: string; say: (text: string) =>
       ),
     };
     say(`starting the cells ${REGIONS.map(({ cell }) => cell).join(', ')} and the router`);
-    services.push(...(await Promise.all([...REGIONS.map((region) => startCell(region, parts)), startRouter(parts)])));
+    // One after the other: the cells' roles are roles of the one server that they share here.
+    const environments: [string, Record<string, string>][] = [];
+    for (const region of REGIONS) environments.push([region.cell, await bootstrapCell(region, parts)]);
+    const starting = [...environments.map(([cell, env]) => startCell(cell, env, parts)), startRouter(parts)];
+    const outcomes = await Promise.allSettled(starting);
+    // Those that did start are stopped again when one did not.
+    for (const outcome of outcomes) if (outcome.status === 'fulfilled') services.push(outcome.value);
+    for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
     const routerUrl = `http://127.0.0.1:${ports['router']}`;
     await untilReady(routerUrl);
     const failed = Promise.race(

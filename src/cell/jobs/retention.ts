@@ -4,7 +4,7 @@ import { audit } from '../db/audit.ts';
 import type { Tx } from '../db/client.ts';
 import { backupJobs } from '../db/schema/jobs.ts';
 import { type Retention, rules } from '../db/schema/plans.ts';
-import { deletionRequests, type PointVolume, recoveryPoints, volumeBases } from '../db/schema/recovery-points.ts';
+import { deletionRequests, recoveryPoints, volumeBases } from '../db/schema/recovery-points.ts';
 import { inTenant } from '../db/tenancy.ts';
 import { tryLockInstance } from './claim.ts';
 import { vaultOf, type Worker } from './worker.ts';
@@ -88,41 +88,37 @@ async function markDeleting(tx: Tx, worker: Worker, tenantId: string, ids: reado
   }
 }
 
-/** Manifests of a volume that must stay: of every point that is kept, and of the base of the next backup. */
+/**
+ * Prunes one volume down to what must stay: the manifests of every point that is kept and of the base of the next backup,
+ * and whatever open jobs have stored. The caller holds the instance's lock, so that no further job begins meanwhile.
+ */
 async function pruneVolume(tx: Tx, worker: Worker, instance: InstanceRef, volumeId: string): Promise<void> {
   const { tenantId } = instance;
+  const kept = (await tx.select().from(recoveryPoints).where(pointsOf(instance))).filter(
+    ({ state }) => state === 'COMPLETED' || state === 'PARTIAL',
+  );
+  const manifests = kept.flatMap((point) =>
+    point.volumes.filter((volume) => volume.volumeId === volumeId).map((volume) => volume.manifestKey),
+  );
+  const bases = await tx
+    .select()
+    .from(volumeBases)
+    .where(and(eq(volumeBases.tenantId, tenantId), eq(volumeBases.volumeId, volumeId)));
+  const open = await tx
+    .select({ id: backupJobs.id })
+    .from(backupJobs)
+    .where(
+      and(eq(backupJobs.tenantId, tenantId), inArray(backupJobs.state, ['CREATED', 'PENDING', 'RUNNING', 'ABORTING'])),
+    );
   const { store, keys } = vaultOf(worker, tenantId);
   const plan = await planPrune(
-    { store, keys },
+    { store, keys, clock: worker.clock },
     {
       cell: worker.region.cell,
       tenantId,
       volumeId,
-      // Asked for after the objects were listed: a run that wrote one of them is open, or has a point, by then.
-      async keep() {
-        const kept = (await tx.select().from(recoveryPoints).where(pointsOf(instance))).filter(
-          (point) => point.state === 'COMPLETED' || point.state === 'PARTIAL',
-        );
-        const ofVolume = (volumes: readonly PointVolume[]) =>
-          volumes.filter((volume) => volume.volumeId === volumeId).map((volume) => volume.manifestKey);
-        const bases = await tx
-          .select()
-          .from(volumeBases)
-          .where(and(eq(volumeBases.tenantId, tenantId), eq(volumeBases.volumeId, volumeId)));
-        const open = await tx
-          .select({ id: backupJobs.id })
-          .from(backupJobs)
-          .where(
-            and(
-              eq(backupJobs.tenantId, tenantId),
-              inArray(backupJobs.state, ['CREATED', 'PENDING', 'RUNNING', 'ABORTING']),
-            ),
-          );
-        return {
-          manifestKeys: [...kept.flatMap((point) => ofVolume(point.volumes)), ...bases.map((base) => base.manifestKey)],
-          openRunIds: open.map((job) => job.id),
-        };
-      },
+      manifestKeysToKeep: [...new Set([...manifests, ...bases.map((base) => base.manifestKey)])],
+      openRunIds: open.map((job) => job.id),
     },
   );
   await executePrune(plan, store);
