@@ -1,8 +1,17 @@
+import { randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { isFault } from '../../src/core/faults.ts';
+import { sha256 } from '../../src/crypto/bytes.ts';
 import { backupVolume } from '../../src/vault/backup.ts';
 import { createMemoryKeys, createMemorySink, createMemorySource, createMemoryStore } from '../../src/vault/memory.ts';
+import { CODEC } from '../../src/vault/codec.ts';
+import { contextOf } from '../../src/vault/layout.ts';
+import { readManifest, sealMetadata } from '../../src/vault/manifest.ts';
+import { createPackReader } from '../../src/vault/pack-reader.ts';
+import { createPackWriter } from '../../src/vault/pack-writer.ts';
+import { encodePage } from '../../src/vault/page.ts';
 import { restoreVolume } from '../../src/vault/restore.ts';
+import { createKeyRing, generateAttemptKeys } from '../../src/vault/run-keys.ts';
 import { block, noise, SCOPE } from './fixture.ts';
 
 /** Tiny blocks, so that every byte of every object can be damaged in turn. */
@@ -128,5 +137,38 @@ describe('an object in the wrong place is refused at the commitment', () => {
   test('a data key under another master key', async () => {
     const point = await createPoint();
     expect(await outcomeOf({ ...point, keys: createMemoryKeys() })).toBe('wrong_key');
+  });
+});
+
+describe('a faulty writer', () => {
+  test('is found by the reader: a block whose bytes are not those of its id, a page that is not the one of the root', async () => {
+    const point = await createPoint();
+    const ring = createKeyRing(point, SCOPE);
+    const manifest = await readManifest(point, { ...SCOPE, manifestKey: point.manifestKey });
+    const dataKey = await ring.dataKey(manifest, 'index');
+    const context = contextOf(SCOPE, manifest, 'page', 0);
+    const page = await sealMetadata({ dataKey, context, random: randomBytes }, encodePage(0, new Map()));
+    point.store.objects.set(keyOf(point, '/pages/'), page);
+    expect(await outcomeOf(point)).toBe('object_corrupt');
+
+    const attempt = await generateAttemptKeys(point.keys, SCOPE, 'run-2', randomBytes);
+    for (const { key, bytes } of attempt.objects) await point.store.putNew(key, bytes);
+    const shared = { store: point.store, scope: SCOPE, attempt, blockBytes: BLOCK, random: randomBytes };
+    const writer = createPackWriter(shared);
+    const encoded = { codec: CODEC.raw, bytes: block(1, BLOCK) };
+    await writer.add(encoded, sha256(encoded.bytes)); // The first is checked as it is written; the second is not.
+    const stored = await writer.add(encoded, sha256(block(2, BLOCK)));
+    await writer.finish();
+    const reader = createPackReader(point, SCOPE, ring);
+    const [sealed] = await reader.read([{ index: 1, block: stored }]);
+    await expect(reader.open(sealed!, BLOCK)).rejects.toMatchObject({ code: 'object_corrupt' });
+  });
+
+  test('is found at once where what it sealed is opened again', async () => {
+    const { keys, store } = await createPoint();
+    const attempt = await generateAttemptKeys(keys, SCOPE, 'run-2', randomBytes);
+    const writer = createPackWriter({ store, scope: SCOPE, attempt, blockBytes: BLOCK, random: randomBytes });
+    const wrong = writer.add({ codec: CODEC.raw, bytes: block(1, BLOCK) }, sha256(block(2, BLOCK)));
+    await expect(wrong).rejects.toMatchObject({ code: 'internal' });
   });
 });

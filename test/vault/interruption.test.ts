@@ -71,6 +71,24 @@ describe('a backup that dies at any call to the store', () => {
   );
 });
 
+test('the root is put when everything else is durable, however slow the store', async () => {
+  const { vault, input } = await createBase();
+  const pending = new Set<string>();
+  const slow: BlobStore = {
+    ...vault.store,
+    async putNew(key, bytes) {
+      if (key.includes('/roots/')) expect([...pending]).toEqual([]);
+      pending.add(key);
+      const turns = key.includes('/packs/') ? 500 : 0;
+      for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+      pending.delete(key);
+      return vault.store.putNew(key, bytes);
+    },
+  };
+  const { manifestKey } = await backupVolume({ ...vault.deps, store: slow }, input);
+  expect(contentOf((await vault.restore(manifestKey)).image)).toEqual(contentOf(AFTER));
+});
+
 describe('a run that is tried again', () => {
   test('after it has committed, does nothing and answers the same', async () => {
     const { vault, input } = await createBase();
