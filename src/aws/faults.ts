@@ -72,6 +72,7 @@ const CODES: Record<string, FaultCode> = {
   ResourceNotFoundException: 'aws_resource_not_found',
   NoSuchKey: 'object_missing',
   NotFound: 'object_missing',
+  InvalidRange: 'object_corrupt',
   NoSuchBucket: 'store_unavailable',
   DisabledException: 'key_access_denied',
   KMSInvalidStateException: 'key_access_denied',

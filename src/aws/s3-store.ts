@@ -20,7 +20,7 @@ export type StorePlace = { bucket: string; expectedBucketOwner: string; prefix: 
 /** Faults of the store are ours, not the customer's. */
 function storeFault(error: unknown, doing: string, awsRegion: string): Fault {
   const fault = toAwsFault(error, doing, awsRegion);
-  if (isFault(fault, 'object_missing')) return fault;
+  if (isFault(fault, 'object_missing') || isFault(fault, 'object_corrupt')) return fault;
   return new Fault('store_unavailable', `The vault's bucket could not be used to ${doing}.`, { cause: fault });
 }
 

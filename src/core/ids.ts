@@ -53,7 +53,7 @@ export function parseId(text: string): { prefix: string; cell: string } | null {
 export function timeOfId(text: string): Date | null {
   const digits = ID.exec(text)?.[3]?.slice(0, 10);
   if (digits === undefined) return null;
-  const ms = [...digits].reduce((sum, digit) => sum * 32 + ALPHABET.indexOf(digit), 0);
+  const ms = Array.from(digits).reduce((sum, digit) => sum * 32 + ALPHABET.indexOf(digit), 0);
   return new Date(ms);
 }
 

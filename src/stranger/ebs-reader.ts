@@ -60,7 +60,9 @@ export async function hashSnapshot(access: AwsAccess, snapshotId: string): Promi
   };
   const window: ReturnType<typeof readBlock>[] = [];
   for await (const block of listBlocks(ebs, snapshotId, told)) {
-    window.push(readBlock(ebs, snapshotId, block));
+    const reading = readBlock(ebs, snapshotId, block);
+    reading.catch(() => {}); // it is awaited in its turn; until then nobody else may call it unhandled
+    window.push(reading);
     const oldest = window.length >= WINDOW ? window.shift() : undefined;
     if (oldest) take(await oldest);
   }

@@ -1,7 +1,8 @@
-import { and, eq, inArray } from 'drizzle-orm';
+import { and, eq, inArray, sql } from 'drizzle-orm';
 import { executePrune, planPrune } from '../../vault/prune.ts';
 import { audit } from '../db/audit.ts';
 import type { Tx } from '../db/client.ts';
+import { instances } from '../db/schema/connections.ts';
 import { backupJobs } from '../db/schema/jobs.ts';
 import { type Retention, rules } from '../db/schema/plans.ts';
 import { deletionRequests, recoveryPoints, volumeBases } from '../db/schema/recovery-points.ts';
@@ -88,17 +89,51 @@ async function markDeleting(tx: Tx, worker: Worker, tenantId: string, ids: reado
   }
 }
 
+type VolumeRef = { tenantId: string; volumeId: string };
+
+/** Every point of the tenant that holds this volume, whichever instance it was attached to then. */
+async function pointsWith(tx: Tx, { tenantId, volumeId }: VolumeRef): Promise<PointRow[]> {
+  const holds = sql`${recoveryPoints.volumes} @> ${JSON.stringify([{ volumeId }])}::jsonb`;
+  return tx
+    .select()
+    .from(recoveryPoints)
+    .where(and(eq(recoveryPoints.tenantId, tenantId), holds));
+}
+
+/**
+ * Holds off backups of every instance that this volume is or was attached to, until the transaction ends. False: one of them
+ * is being worked on; the next retention prunes then.
+ */
+async function lockVolume(tx: Tx, volume: VolumeRef, points: readonly PointRow[]): Promise<boolean> {
+  const { tenantId, volumeId } = volume;
+  const holds = sql`${instances.volumes} @> ${JSON.stringify([{ volumeId }])}::jsonb`;
+  const attached = await tx
+    .select()
+    .from(instances)
+    .where(and(eq(instances.tenantId, tenantId), holds));
+  const owners = new Map(
+    [...points, ...attached].map(({ connectionId, instanceId }) => [
+      `${connectionId}/${instanceId}`,
+      { connectionId, instanceId },
+    ]),
+  );
+  for (const { connectionId, instanceId } of owners.values()) {
+    if (!(await tryLockInstance(tx, tenantId, connectionId, instanceId))) return false;
+  }
+  return true;
+}
+
 /**
  * Prunes one volume down to what must stay: the manifests of every point that is kept and of the base of the next backup,
- * and whatever open jobs have stored. The caller holds the instance's lock, so that no further job begins meanwhile.
+ * and whatever open jobs have stored.
  */
-async function pruneVolume(tx: Tx, worker: Worker, instance: InstanceRef, volumeId: string): Promise<void> {
-  const { tenantId } = instance;
-  const kept = (await tx.select().from(recoveryPoints).where(pointsOf(instance))).filter(
-    ({ state }) => state === 'COMPLETED' || state === 'PARTIAL',
-  );
+async function pruneVolume(tx: Tx, worker: Worker, volume: VolumeRef): Promise<boolean> {
+  const { tenantId, volumeId } = volume;
+  const points = await pointsWith(tx, volume);
+  if (!(await lockVolume(tx, volume, points))) return false;
+  const kept = points.filter(({ state }) => state === 'COMPLETED' || state === 'PARTIAL');
   const manifests = kept.flatMap((point) =>
-    point.volumes.filter((volume) => volume.volumeId === volumeId).map((volume) => volume.manifestKey),
+    point.volumes.filter((one) => one.volumeId === volumeId).map((one) => one.manifestKey),
   );
   const bases = await tx
     .select()
@@ -122,14 +157,15 @@ async function pruneVolume(tx: Tx, worker: Worker, instance: InstanceRef, volume
     },
   );
   await executePrune(plan, store);
+  return true;
 }
 
 /**
- * Deletes what retention and due requests say, and then the objects that nothing refers to any more. It holds the
- * instance's lock throughout, so that no backup of it begins meanwhile; when one runs, that one will do it.
+ * Deletes what retention and due requests say, and then the objects that nothing refers to any more. No backup of these
+ * volumes begins meanwhile. What cannot be pruned now stays marked, and the next retention goes on with it.
  */
 export async function applyRetention(worker: Worker, instance: InstanceRef): Promise<void> {
-  const { tenantId, connectionId, instanceId } = instance;
+  const { tenantId } = instance;
   const now = worker.clock.now();
   const marked = await inTenant(worker.db, tenantId, async (tx) => {
     const live = await tx.select().from(recoveryPoints).where(pointsOf(instance));
@@ -143,9 +179,8 @@ export async function applyRetention(worker: Worker, instance: InstanceRef): Pro
   });
   if (marked.length === 0) return;
   await inTenant(worker.db, tenantId, async (tx) => {
-    if (!(await tryLockInstance(tx, tenantId, connectionId, instanceId))) return;
     const volumeIds = new Set(marked.flatMap((point) => point.volumes.map((volume) => volume.volumeId)));
-    for (const volumeId of volumeIds) await pruneVolume(tx, worker, instance, volumeId);
+    for (const volumeId of volumeIds) if (!(await pruneVolume(tx, worker, { tenantId, volumeId }))) return;
     const ids = marked.map((point) => point.id);
     await tx.delete(recoveryPoints).where(and(eq(recoveryPoints.tenantId, tenantId), inArray(recoveryPoints.id, ids)));
     await tx

@@ -18,8 +18,11 @@ function readable(world: World, request: AwsRequest, id: string, action: string)
   return snapshot;
 }
 
-const blockBound = (lister: Lister, snapshot: Snapshot, index: number) =>
-  `block/${snapshot.id}/${index}/${lister.generations.get(snapshot.id) ?? 0}`;
+const blockBound = (snapshot: Snapshot, index: number) => `block/${snapshot.id}/${index}`;
+
+function blockToken(lister: Lister, snapshot: Snapshot, index: number, nowMs: number): string {
+  return lister.tokens.issue(blockBound(snapshot, index), nowMs + BLOCK_TOKEN_MS, lister.generations.get(snapshot.id));
+}
 
 type Page<T> = { items: T[]; nextToken: string | undefined };
 
@@ -87,7 +90,7 @@ export function listBlocks(
         index,
         {
           BlockIndex: index,
-          BlockToken: lister.tokens.issue(blockBound(lister, snapshot, index), nowMs + BLOCK_TOKEN_MS),
+          BlockToken: blockToken(lister, snapshot, index, nowMs),
         },
       ];
     }
@@ -112,9 +115,7 @@ export function listChangedBlocks(
   startListing(lister, request, [first, second]);
   const nowMs = world.clock.now().getTime();
   const token = (snapshot: Snapshot, index: number) =>
-    snapshot.blocks.has(index)
-      ? lister.tokens.issue(blockBound(lister, snapshot, index), nowMs + BLOCK_TOKEN_MS)
-      : undefined;
+    snapshot.blocks.has(index) ? blockToken(lister, snapshot, index, nowMs) : undefined;
   function* items(): Iterable<[number, object]> {
     const all = new Map([...first.blocks, ...second.blocks]);
     for (const index of ascending(all)) {
@@ -143,7 +144,7 @@ export async function getBlock(
   const snapshot = readable(world, request, id, 'GetSnapshotBlock');
   const index = Number(at);
   const token = request.query.get('blockToken') ?? '';
-  if (!lister.tokens.valid(token, blockBound(lister, snapshot, index), world.clock.now().getTime())) {
+  if (!lister.tokens.valid(token, blockBound(snapshot, index), world.clock.now().getTime())) {
     throw invalid('The block token is invalid or has expired.', 'INVALID_BLOCK_TOKEN');
   }
   const slot = snapshot.blocks.get(index);
