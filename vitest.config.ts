@@ -1,6 +1,14 @@
+import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
-/** `unit` is `npm test`; `slow` holds suites that need installed third-party parts or minutes; `.ci/run` runs both. */
+// workerd runs offline, and tells nobody that it does.
+process.env['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false';
+process.env['WRANGLER_SEND_METRICS'] = 'false';
+
+/**
+ * `unit` and `worker` (the router inside workerd) are `npm test`; `slow` holds suites that need installed third-party parts
+ * or minutes; `.ci/run` runs all three.
+ */
 export default defineConfig({
   test: {
     projects: [
@@ -13,6 +21,16 @@ export default defineConfig({
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },
+      },
+      {
+        // The flag is the test runner's need; the worker itself is deployed without it.
+        plugins: [
+          cloudflareTest({
+            wrangler: { configPath: './wrangler.toml' },
+            miniflare: { compatibilityFlags: ['nodejs_compat'] },
+          }),
+        ],
+        test: { name: 'worker', include: ['test/**/*.worker.test.ts'], testTimeout: 30_000 },
       },
       {
         test: {

@@ -132,7 +132,7 @@ export async function verifyRequest(
   const nowSeconds = options.now.getTime() / 1000;
   const lives = Number(expires) - Number(created);
   if (lives <= 0 || lives > SIGNATURE_SECONDS) return invalid('lifetime');
-  if (nowSeconds + CLOCK_SKEW_SECONDS < Number(created) || nowSeconds > Number(expires)) return invalid('time');
+  if (nowSeconds + CLOCK_SKEW_SECONDS < Number(created) || nowSeconds >= Number(expires)) return invalid('time');
   if (!options.authorities.includes(new URL(message.url).host.toLowerCase())) return invalid('authority');
   const key = options.keys.find((candidate) => candidate.keyId === keyId);
   const base = signatureBase(components, parameters, message);

@@ -36,7 +36,9 @@ function problem(fault: Fault, now: Date): Response {
 }
 
 function baseOf(deps: RouterDeps, cell: string | null): string {
-  const known = cell === null ? Object.values(deps.cells)[0] : deps.cells[cell];
+  // Own properties only: a client may ask for a cell named `constructor`.
+  const name = cell ?? Object.keys(deps.cells)[0] ?? '';
+  const known = Object.hasOwn(deps.cells, name) ? deps.cells[name] : undefined;
   if (known !== undefined) return known;
   const served = Object.keys(deps.cells).join(', ');
   throw new Fault(
@@ -45,10 +47,17 @@ function baseOf(deps: RouterDeps, cell: string | null): string {
   );
 }
 
+/** A client's path and query at a cell. Never resolved as a reference: the path `//evil.example/` would name another host. */
+function urlAt(base: string, from: URL): string {
+  const url = new URL(base);
+  url.pathname = from.pathname;
+  url.search = from.search;
+  return url.href;
+}
+
 /** The request as the cell will get it: other address, cleaned headers, signed, its body passed through unread. */
 async function forwarded(deps: RouterDeps, request: Request, base: string, env: unknown): Promise<Request> {
-  const from = new URL(request.url);
-  const url = new URL(from.pathname + from.search, base).href;
+  const url = urlAt(base, new URL(request.url));
   const headers = forwardedHeaders(request.headers);
   headers.set(CLIENT_ADDRESS_HEADER, deps.clientAddress(request, env));
   const signed = await signRequest({ method: request.method, url, headers }, deps.signingKey, deps.clock.now());
@@ -89,7 +98,10 @@ async function readiness(deps: RouterDeps) {
     Object.entries(deps.cells).map(async ([cell, url]) => {
       const request = new Request(new URL('/readyz', url), { signal: AbortSignal.timeout(READY_TIMEOUT_MS) });
       const state = await deps.fetch(request).then(
-        (answer) => (answer.ok ? 'ok' : 'not ready'),
+        async (answer) => {
+          await answer.body?.cancel();
+          return answer.ok ? 'ok' : 'not ready';
+        },
         () => 'unreachable',
       );
       return [cell, state] as const;

@@ -11,6 +11,10 @@ const HOP_BY_HOP = [
   'upgrade',
 ];
 
+/** Codings that `fetch` has undone by the time the router sees a body, although the header still names them. */
+const DECODED = /^(x-gzip|gzip|deflate|br|zstd)$/;
+const TOKEN = /^[!#$%&'*+.^_`|~0-9a-z-]+$/;
+
 /** What only a proxy may say of a client: from a client itself it is a claim, and dropped. */
 const SPOOFABLE =
   /^(x-forwarded-.*|forwarded|via|x-real-ip|true-client-ip|cf-.*|x-domicile-.*|signature|signature-input|host|content-length|expect)$/;
@@ -18,7 +22,7 @@ const SPOOFABLE =
 function withoutHops(headers: Headers): Headers {
   const kept = new Headers(headers);
   const named = (headers.get('connection') ?? '').split(',').map((name) => name.trim().toLowerCase());
-  for (const name of [...HOP_BY_HOP, ...named]) if (name !== '') kept.delete(name);
+  for (const name of [...HOP_BY_HOP, ...named]) if (TOKEN.test(name)) kept.delete(name);
   return kept;
 }
 
@@ -33,5 +37,10 @@ export function forwardedHeaders(headers: Headers): Headers {
 
 /** The headers of an answer as they go back to the client. */
 export function answerHeaders(headers: Headers): Headers {
-  return withoutHops(headers);
+  const kept = withoutHops(headers);
+  if (DECODED.test(kept.get('content-encoding')?.toLowerCase() ?? '')) {
+    kept.delete('content-encoding');
+    kept.delete('content-length');
+  }
+  return kept;
 }
