@@ -39,10 +39,12 @@ function tokenIn(dir: string): string {
   return readFileSync(file, 'utf8').trim();
 }
 
-function send(response: ServerResponse, requestId: string, answer: AwsResponse): void {
+/** `date` is the sandbox's own time: SDKs correct their clocks by it, so that they follow when it is moved. */
+function send(response: ServerResponse, facts: { requestId: string; date: Date }, answer: AwsResponse): void {
   const body = answer.body ?? '';
   response.writeHead(answer.status, {
-    'x-amzn-requestid': requestId,
+    'x-amzn-requestid': facts.requestId,
+    date: facts.date.toUTCString(),
     ...answer.headers,
     'content-length': answer.headers?.['content-length'] ?? Buffer.byteLength(body),
   });
@@ -89,9 +91,13 @@ export async function createSandbox(options: { dir: string; clock?: Clock; port?
   const server = createServer((request, response) => {
     const requestId = randomUUID();
     answer(request, requestId).then(
-      (result) => send(response, requestId, result),
+      (result) => send(response, { requestId, date: clock.now() }, result),
       (error: unknown) =>
-        send(response, requestId, { status: 500, body: error instanceof Error ? error.message : 'internal error' }),
+        send(
+          response,
+          { requestId, date: clock.now() },
+          { status: 500, body: error instanceof Error ? error.message : 'internal error' },
+        ),
     );
   });
   server.keepAliveTimeout = KEEP_ALIVE_MS;

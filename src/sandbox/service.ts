@@ -53,6 +53,8 @@ export type Authorizer = (caller: Caller, question: Question, request: AwsReques
 export type KeyUse = {
   /** The account's default EBS key in a region (`alias/aws/ebs`), made when first asked for. */
   defaultEbsKeyArn(accountId: string, awsRegion: string): string;
+  /** The ARN of a key named by id, alias or ARN. Throws when the account has no such key there. */
+  arnOf(request: AwsRequest, name: string): string;
   /** Throws unless the caller may do each of these KMS actions with the key now. */
   require(request: AwsRequest, keyArn: string, actions: readonly string[], viaService: string): void;
 };

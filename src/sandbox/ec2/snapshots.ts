@@ -194,21 +194,26 @@ const describeSnapshots: Operation = (ask) => {
     ids.length > 0
       ? ids.map((id) => snapshotOf(ask, id))
       : own(world.snapshots.values(), request).map((snapshot) => settle(world, snapshot));
+  const owners = textList(params, 'Owner');
+  const ownerMatches = (accountId: string) =>
+    owners.length === 0 || owners.includes('self') || owners.includes(accountId);
   const matches = filtersOf(params);
-  const hits = found.filter((snapshot) =>
-    matches({
-      id: snapshot.id,
-      tags: snapshot.tags,
-      fields: {
-        'snapshot-id': snapshot.id,
-        'volume-id': snapshot.volumeId,
-        status: snapshot.state,
-        'owner-id': snapshot.accountId,
-        'volume-size': String(snapshot.sizeGiB),
-        encrypted: String(snapshot.encrypted),
-        description: snapshot.description,
-      },
-    }),
+  const hits = found.filter(
+    (snapshot) =>
+      ownerMatches(snapshot.accountId) &&
+      matches({
+        id: snapshot.id,
+        tags: snapshot.tags,
+        fields: {
+          'snapshot-id': snapshot.id,
+          'volume-id': snapshot.volumeId,
+          status: snapshot.state,
+          'owner-id': snapshot.accountId,
+          'volume-size': String(snapshot.sizeGiB),
+          encrypted: String(snapshot.encrypted),
+          description: snapshot.description,
+        },
+      }),
   );
   const { page, nextToken } = paged(params, hits);
   return { snapshotSet: { item: page.map(snapshotXml) }, nextToken };

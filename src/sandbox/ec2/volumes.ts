@@ -1,5 +1,6 @@
+import { createHash } from 'node:crypto';
 import type { Xml } from '../wire/xml.ts';
-import { bool, integer, nestedList, text, textList } from '../wire/query.ts';
+import { bool, integer, nestedList, type Params, text, textList } from '../wire/query.ts';
 import {
   arnOf,
   type Attachment,
@@ -98,7 +99,8 @@ function encryptionOf({ world, request }: Ask, spec: VolumeSpec): string | null 
   if (kmsKeyId !== undefined && spec.encrypted !== true)
     throw ec2Error('InvalidParameterDependency', 'The parameter KmsKeyId requires the parameter Encrypted to be set.');
   if (!(spec.encrypted === true || snapshot?.encrypted || byDefault)) return null;
-  return kmsKeyId ?? snapshot?.kmsKeyArn ?? world.keys.defaultEbsKeyArn(request.caller.accountId, request.awsRegion);
+  if (kmsKeyId !== undefined) return world.keys.arnOf(request, kmsKeyId);
+  return snapshot?.kmsKeyArn ?? world.keys.defaultEbsKeyArn(request.caller.accountId, request.awsRegion);
 }
 
 function checkSpec(spec: VolumeSpec): number {
@@ -150,14 +152,19 @@ export function planVolume(ask: Ask, action: 'CreateVolume' | 'RunInstances', sp
       context: { ...requestTagKeys(spec.tags), 'ec2:CreateAction': action },
     });
   }
-  if (kmsKeyArn !== null) world.keys.require(request, kmsKeyArn, KEY_ACTIONS, `ec2.${awsRegion}.amazonaws.com`);
+  const viaService = `ec2.${awsRegion}.amazonaws.com`;
+  if (kmsKeyArn !== null) world.keys.require(request, kmsKeyArn, KEY_ACTIONS, viaService);
+  const sourceKeyArn = spec.snapshot?.kmsKeyArn ?? null;
+  // Under another key the volume's data key is wrapped anew, which takes opening the snapshot's.
+  if (sourceKeyArn !== null && sourceKeyArn !== kmsKeyArn)
+    world.keys.require(request, sourceKeyArn, ['kms:Decrypt'], viaService);
   return () => {
     const id = awsId('vol');
     const volume: Volume = {
       id,
       accountId: caller.accountId,
       awsRegion,
-      tags: spec.tags,
+      tags: { ...spec.tags },
       sizeGiB,
       availabilityZone: spec.availabilityZone,
       state: 'available',
@@ -177,6 +184,16 @@ export function planVolume(ask: Ask, action: 'CreateVolume' | 'RunInstances', sp
   };
 }
 
+/** The volume that an earlier request with this client token made; the token of another request is refused. */
+function replayedVolume({ world, params }: Ask, tokenId: string): Volume | null {
+  const known = world.volumes.get(world.clientTokens.get(tokenId) ?? '');
+  if (!known) return null;
+  if (world.clientTokens.get(`${tokenId}/request`) === fingerprint(params)) return known;
+  throw ec2Error('IdempotentParameterMismatch', 'The client token was used with other parameters.');
+}
+
+const fingerprint = (params: Params) => createHash('sha256').update(JSON.stringify(params)).digest('base64');
+
 const createVolume: Operation = (ask) => {
   const { world, request, params } = ask;
   const availabilityZone = required(params, 'AvailabilityZone');
@@ -185,8 +202,6 @@ const createVolume: Operation = (ask) => {
   }
   const token = text(params, 'ClientToken');
   const tokenId = `CreateVolume/${request.caller.accountId}/${request.awsRegion}/${token}`;
-  const known = token === undefined ? undefined : world.volumes.get(world.clientTokens.get(tokenId) ?? '');
-  if (known) return volumeXml(ask, known);
   const snapshotId = text(params, 'SnapshotId');
   const make = planVolume(ask, 'CreateVolume', {
     sizeGiB: integer(params, 'Size'),
@@ -200,8 +215,13 @@ const createVolume: Operation = (ask) => {
     tags: tagsFor(params, 'volume'),
   });
   endDryRun(ask);
+  const known = token === undefined ? null : replayedVolume(ask, tokenId);
+  if (known) return volumeXml(ask, known);
   const volume = make();
-  if (token !== undefined) world.clientTokens.set(tokenId, volume.id);
+  if (token !== undefined) {
+    world.clientTokens.set(tokenId, volume.id);
+    world.clientTokens.set(`${tokenId}/request`, fingerprint(params));
+  }
   return volumeXml(ask, volume);
 };
 

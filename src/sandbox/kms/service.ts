@@ -303,11 +303,16 @@ export function createKms(kms: Kms): AwsService {
 
 /** KMS as EC2 and EBS use it for their callers. */
 export function createKeyUse(kms: Kms): KeyUse {
+  const found = (request: AwsRequest, name: string) => {
+    const key = kms.keys.find(name, request.caller.accountId, request.awsRegion);
+    if (!key) throw notFound(name);
+    return key;
+  };
   return {
     defaultEbsKeyArn: (accountId, awsRegion) => kms.keys.defaultEbsKey(accountId, awsRegion).arn,
+    arnOf: (request, name) => found(request, name).arn,
     require(request, keyArn, actions, viaService) {
-      const key = kms.keys.find(keyArn, request.caller.accountId, request.awsRegion);
-      if (!key) throw notFound(keyArn);
+      const key = found(request, keyArn);
       for (const action of actions)
         authorizeKey(kms, request, key, { action, viaService, forResource: action === 'kms:CreateGrant' });
       usable(key);
