@@ -36,6 +36,7 @@ import { problemHandler, unrouted } from './problems.ts';
 import { deletionRequestRoutes, recoveryPointRoutes } from './recovery-points.ts';
 import { routerSignature } from './router-signature.ts';
 import { readinessRoute, systemRoutes } from './system.ts';
+import { templateRoute } from './templates.ts';
 import { apiKeyRoutes, tenantRoutes } from './tenants.ts';
 
 /** Everything the API tier needs. It gets no AWS client: what touches AWS is enqueued. */
@@ -126,6 +127,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   systemRoutes(operations, { ...services, cellUrls: { ...deps.cellUrls, [cell]: deps.cellUrl } });
   readinessRoute(app, deps);
   documentRoutes(app, deps);
+  templateRoute(app, deps);
   tenantRoutes(operations, { ...services, region });
   apiKeyRoutes(operations, { ...services, cell });
   connectionRoutes(operations, { ...services, role: deps });

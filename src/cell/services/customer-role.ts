@@ -7,7 +7,7 @@ export type RoleDeps = {
   region: Region;
   /** The worker's principal, which the role trusts. */
   connectorRoleArn: string;
-  /** Where the stacks' templates are published, one for each connection. */
+  /** Where the stacks' templates are published, one for each connection: the cell itself, or a bucket that copies them. */
   templateBaseUrl: string;
 };
 
@@ -21,7 +21,7 @@ export function roleDocuments({ region, connectorRoleArn, templateBaseUrl }: Rol
   const place = { partition, dnsSuffix, awsAccountId };
   const scope = { ...place, tenantId, awsRegions, tag, vpcIds, kmsKeyArns };
   const awsRegion = awsRegions[0] ?? region.homeAwsRegion;
-  const templateUrl = `${templateBaseUrl}/${row.id}.json`;
+  const templateUrl = `${templateBaseUrl}/${tenantId}/${row.id}.json`;
   return {
     roleArn: roleArn(place, roleName),
     templateUrl,
