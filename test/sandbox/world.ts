@@ -169,11 +169,11 @@ export async function listAll(ebs: EBSClient, SnapshotId: string) {
   return { pages, blocks: pages.flatMap((page) => page.Blocks ?? []) };
 }
 
-export const put = (ebs: EBSClient, SnapshotId: string, BlockIndex: number, bytes: Buffer, changes = {}) =>
+export const put = (ebs: EBSClient, at: { id: string; index: number }, bytes: Buffer, changes = {}) =>
   ebs.send(
     new PutSnapshotBlockCommand({
-      SnapshotId,
-      BlockIndex,
+      SnapshotId: at.id,
+      BlockIndex: at.index,
       BlockData: bytes,
       DataLength: BLOCK_BYTES,
       Checksum: sha256(bytes),

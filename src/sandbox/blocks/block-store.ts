@@ -107,6 +107,7 @@ export class BlockStore {
   /** What the state file must hold; `saved` is called once it is on disk, and frees the slots for use. */
   save(): { write(): void; saved(): void } {
     const freed = this.freedSinceSave;
+    this.freedSinceSave = [];
     const text = JSON.stringify(this.slots.map((slot) => slot?.sha256 ?? null));
     const path = join(this.dir, 'slots.json');
     return {
@@ -115,8 +116,7 @@ export class BlockStore {
         renameSync(`${path}.new`, path);
       },
       saved: () => {
-        this.free.push(...freed);
-        this.freedSinceSave = this.freedSinceSave.filter((slot) => !freed.includes(slot));
+        for (const slot of freed) this.free.push(slot);
       },
     };
   }

@@ -24,6 +24,14 @@ type StartInput = {
   Timeout?: number;
 };
 
+function parseStart(body: Buffer): StartInput {
+  try {
+    return JSON.parse(body.toString('utf8')) as StartInput;
+  } catch {
+    throw invalid('The request body is not JSON.');
+  }
+}
+
 function checkStart(input: StartInput): { sizeGiB: number; minutes: number } {
   const sizeGiB = input.VolumeSize ?? 0;
   if (!Number.isInteger(sizeGiB) || sizeGiB < 1 || sizeGiB > SIZE_GIB_MAX)
@@ -97,7 +105,7 @@ function replayed(world: World, request: AwsRequest, input: StartInput): Snapsho
 }
 
 export function startSnapshot(world: World, request: AwsRequest): AwsResponse {
-  const input = JSON.parse(request.body.toString('utf8')) as StartInput;
+  const input = parseStart(request.body);
   const { sizeGiB, minutes } = checkStart(input);
   const tags = Object.fromEntries((input.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
   requireStart(world, request, input, tags);
@@ -119,7 +127,11 @@ export function startSnapshot(world: World, request: AwsRequest): AwsResponse {
   requireKey(world, request, { kmsKeyArn }, KEY_ACTIONS);
   const { accountId } = request.caller;
   const pending = [...world.snapshots.values()].filter(
-    (other) => other.accountId === accountId && other.written && settle(world, other).state === 'pending',
+    (other) =>
+      other.accountId === accountId &&
+      other.awsRegion === request.awsRegion &&
+      other.written &&
+      settle(world, other).state === 'pending',
   );
   if (pending.length >= PENDING_MAX)
     throw ebsError('ConcurrentLimitExceededException', 400, 'You have reached the limit for concurrent API requests.');
@@ -185,6 +197,10 @@ export async function putBlock(
   if (headers.get('x-amz-checksum') !== sha256) throw invalid('The checksum does not match the data.', 'INVALID_BLOCK');
   requireKey(world, request, snapshot, ['kms:GenerateDataKeyWithoutPlaintext']);
   const slot = await world.blocks.put(body, sha256);
+  if (snapshot.completesAt !== null || world.snapshots.get(id) !== snapshot) {
+    world.blocks.release(slot);
+    throw invalid(`The snapshot '${id}' was completed or deleted meanwhile.`, 'CONFLICTING_BLOCK_UPDATE');
+  }
   const before = snapshot.blocks.get(index);
   snapshot.blocks.set(index, slot);
   if (before !== undefined) world.blocks.release(before);
