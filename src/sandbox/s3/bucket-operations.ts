@@ -46,6 +46,17 @@ export function createBucket({ s3, request, bucketName }: Ask): AwsResponse {
   return { status: 200, headers: { location: `/${bucketName}` } };
 }
 
+/** The caller's own buckets, of every region. */
+export function listBuckets({ s3, request }: Pick<Ask, 's3' | 'request'>): AwsResponse {
+  const { caller } = request;
+  const decision = s3.authorize(caller, { action: 's3:ListAllMyBuckets', resource: '*' }, request);
+  if (!decision.allowed) throw s3Error('AccessDenied', 403, decision.reason);
+  const Bucket = [...s3.objects.buckets.values()]
+    .filter((bucket) => bucket.accountId === caller.accountId)
+    .map(({ name, createdAt, awsRegion }) => ({ Name: name, CreationDate: createdAt, BucketRegion: awsRegion }));
+  return xml('ListAllMyBucketsResult', { Owner: { ID: caller.accountId }, Buckets: { Bucket } });
+}
+
 export function headBucket(ask: Ask): AwsResponse {
   const bucket = bucketOf(ask);
   requireS3(ask, bucket, 'ListBucket');
@@ -71,6 +82,7 @@ export function listObjects(ask: Ask): AwsResponse {
   const size = Math.min(1_000, Number(query.get('max-keys') ?? 1_000));
   const token = query.get('continuation-token');
   const after = token === null ? (query.get('start-after') ?? '') : Buffer.from(token, 'base64').toString('utf8');
+  const written = query.get('encoding-type') === 'url' ? encodeURIComponent : (key: string) => key;
   const Contents: Xml[] = [];
   const prefixes = new Set<string>();
   let last = '';
@@ -89,7 +101,7 @@ export function listObjects(ask: Ask): AwsResponse {
     if (common !== null) prefixes.add(common);
     else
       Contents.push({
-        Key: key,
+        Key: written(key),
         LastModified: object?.modifiedAt,
         ETag: object?.etag,
         Size: object?.sizeBytes,
@@ -98,14 +110,23 @@ export function listObjects(ask: Ask): AwsResponse {
   }
   return xml('ListBucketResult', {
     Name: bucket.name,
-    Prefix: prefix,
+    Prefix: written(prefix),
+    EncodingType: query.get('encoding-type') ?? undefined,
     KeyCount: Contents.length + prefixes.size,
     MaxKeys: size,
     IsTruncated: truncated,
     NextContinuationToken: truncated ? Buffer.from(last).toString('base64') : undefined,
     Contents,
-    CommonPrefixes: [...prefixes].map((Prefix) => ({ Prefix })),
+    CommonPrefixes: [...prefixes].map((common) => ({ Prefix: written(common) })),
   });
+}
+
+function checkPolicy(text: string): void {
+  try {
+    parsePolicy(text, 'resource');
+  } catch (error) {
+    throw s3Error('MalformedPolicy', 400, error instanceof Error ? error.message : 'Policies must be valid JSON');
+  }
 }
 
 /** Sub-resources of a bucket (`?policy`, `?versioning`, …) that are kept and given back. */
@@ -117,14 +138,19 @@ export function bucketSetting(ask: Ask, name: string): AwsResponse {
   switch (name) {
     case 'location':
       requireS3(ask, bucket, 'GetBucketLocation');
-      return xml('LocationConstraint', {});
+      return {
+        status: 200,
+        headers: { 'content-type': 'application/xml' },
+        // A bucket of us-east-1 has no location constraint.
+        body: `<?xml version="1.0" encoding="UTF-8"?><LocationConstraint xmlns="http://s3.amazonaws.com/doc/2006-03-01/">${bucket.awsRegion === 'us-east-1' ? '' : bucket.awsRegion}</LocationConstraint>`,
+      };
     case 'policy': {
       requireS3(ask, bucket, `${verb}BucketPolicy`);
       if (verb === 'Get') {
         if (bucket.policy === null) throw s3Error('NoSuchBucketPolicy', 404, 'The bucket policy does not exist');
         return { status: 200, headers: { 'content-type': 'application/json' }, body: bucket.policy };
       }
-      if (verb === 'Put') parsePolicy(text, 'resource');
+      if (verb === 'Put') checkPolicy(text);
       bucket.policy = verb === 'Put' ? text : null;
       s3.objects.changed();
       return { status: 204 };

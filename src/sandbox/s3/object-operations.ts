@@ -48,23 +48,10 @@ export async function putObject(ask: Ask): Promise<AwsResponse> {
   });
   const { sha256, etag } = checksums(ask);
   if (ifNoneMatch !== null && ifNoneMatch !== '*') throw s3Error('NotImplemented', 501, 'If-None-Match takes only *.');
-  const current = bucket.objects.get(key);
-  if (ifNoneMatch === '*' && current)
-    throw s3Error('PreconditionFailed', 412, 'At least one of the pre-conditions you specified did not hold', {
-      Condition: 'If-None-Match',
-    });
-  if (ifMatch !== null && !current) throw s3Error('NoSuchKey', 404, 'The specified key does not exist.');
-  if (ifMatch !== null && current?.etag !== ifMatch)
-    throw s3Error('PreconditionFailed', 412, 'At least one of the pre-conditions you specified did not hold', {
-      Condition: 'If-Match',
-    });
-  const kmsKey = request.headers.get('x-amz-server-side-encryption-aws-kms-key-id');
-  if (request.headers.get('x-amz-server-side-encryption') === 'aws:kms' && kmsKey !== null) {
-    s3.keys.require(request, kmsKey, ['kms:GenerateDataKey'], `s3.${request.awsRegion}.amazonaws.com`);
-  }
-  const headers = Object.fromEntries(
-    [...request.headers].filter(([name]) => KEPT_HEADERS.includes(name) || name.startsWith('x-amz-meta-')),
-  );
+  const check = () => checkPreconditions(bucket.objects.get(key), { ifNoneMatch, ifMatch });
+  check();
+  const headers = keptHeaders(request.headers);
+  requireSseKey(ask, headers, 'kms:GenerateDataKey');
   const object: StoredObject = {
     key,
     sizeBytes: request.body.length,
@@ -73,8 +60,36 @@ export async function putObject(ask: Ask): Promise<AwsResponse> {
     modifiedAt: s3.clock.now().toISOString(),
     headers,
   };
-  await s3.objects.write(bucket, object, request.body);
+  await s3.objects.write(bucket, object, request.body, check);
   return { status: 200, headers: { etag, 'x-amz-checksum-sha256': sha256 } };
+}
+
+function checkPreconditions(
+  current: StoredObject | undefined,
+  { ifNoneMatch, ifMatch }: { ifNoneMatch: string | null; ifMatch: string | null },
+): void {
+  const failed = (Condition: string) =>
+    s3Error('PreconditionFailed', 412, 'At least one of the pre-conditions you specified did not hold', { Condition });
+  if (ifNoneMatch === '*' && current) throw failed('If-None-Match');
+  if (ifMatch !== null && !current) throw s3Error('NoSuchKey', 404, 'The specified key does not exist.');
+  if (ifMatch !== null && current?.etag !== ifMatch) throw failed('If-Match');
+}
+
+/** What an object keeps of the headers it was put with. `aws-chunked` is how it came, not what it is. */
+function keptHeaders(headers: Headers): Record<string, string> {
+  const kept = [...headers].filter(([name]) => KEPT_HEADERS.includes(name) || name.startsWith('x-amz-meta-'));
+  return Object.fromEntries(
+    kept
+      .map(([name, value]) => [name, name === 'content-encoding' ? value.replace(/^aws-chunked,?\s*/, '') : value])
+      .filter(([, value]) => value !== ''),
+  );
+}
+
+/** An object under a named KMS key takes that key's consent to be written, and to be read. */
+function requireSseKey({ s3, request }: Ask, headers: Record<string, string>, action: string): void {
+  const kmsKey = headers['x-amz-server-side-encryption-aws-kms-key-id'];
+  if (headers['x-amz-server-side-encryption'] === 'aws:kms' && kmsKey !== undefined)
+    s3.keys.require(request, kmsKey, [action], `s3.${request.awsRegion}.amazonaws.com`);
 }
 
 function found(ask: Ask, action = 'GetObject') {
@@ -108,6 +123,7 @@ export async function getObject(ask: Ask): Promise<AwsResponse> {
   const ifMatch = headers.get('if-match');
   if (ifMatch !== null && ifMatch !== object.etag)
     throw s3Error('PreconditionFailed', 412, 'At least one of the pre-conditions you specified did not hold');
+  requireSseKey(ask, object.headers, 'kms:Decrypt');
   const range = rangeOf(headers.get('range'), object.sizeBytes);
   const body = await ask.s3.objects.read(bucket, ask.key, range);
   if (range === null) {

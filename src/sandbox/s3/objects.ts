@@ -1,6 +1,6 @@
-import { createHash } from 'node:crypto';
+import { createHash, randomUUID } from 'node:crypto';
 import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { open, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 export type StoredObject = {
@@ -42,11 +42,22 @@ export function openObjects(dir: string) {
     changed() {
       dirty = true;
     },
-    /** Writes the bytes, then lists the object: a crash between leaves a file that nothing names. */
-    async write(bucket: Bucket, object: StoredObject, bytes: Buffer): Promise<void> {
+    /**
+     * Writes the bytes, then lists the object: a crash between leaves a file that nothing names. `check` throws when the
+     * object may not be written; nothing comes between it and the object's appearance, so that of two conditional
+     * writes at once only one succeeds.
+     */
+    async write(bucket: Bucket, object: StoredObject, bytes: Buffer, check: () => void): Promise<void> {
       const path = pathOf(bucket, object.key);
-      await writeFile(`${path}.new`, bytes, { mode: 0o600 });
-      await rename(`${path}.new`, path);
+      const temporary = `${path}.${randomUUID()}`;
+      await writeFile(temporary, bytes, { mode: 0o600 });
+      try {
+        check();
+        renameSync(temporary, path);
+      } catch (error) {
+        await rm(temporary, { force: true });
+        throw error;
+      }
       bucket.objects.set(object.key, object);
       dirty = true;
     },

@@ -1,5 +1,12 @@
 import type { AwsResponse, AwsService, ServiceDeps } from '../service.ts';
-import { bucketSetting, createBucket, deleteBucket, headBucket, listObjects } from './bucket-operations.ts';
+import {
+  bucketSetting,
+  createBucket,
+  deleteBucket,
+  headBucket,
+  listBuckets,
+  listObjects,
+} from './bucket-operations.ts';
 import { deleteObject, deleteObjects, getObject, headObject, putObject } from './object-operations.ts';
 import { openObjects } from './objects.ts';
 import { type Ask, s3Error } from './request.ts';
@@ -29,12 +36,38 @@ const BUCKET: Record<string, (ask: Ask) => AwsResponse> = {
   DELETE: deleteBucket,
 };
 
+/** What may stand in the query of a plain object or bucket call; anything else would name another operation. */
+const PLAIN = {
+  object: new Set(['x-id']),
+  bucket: new Set([
+    'x-id',
+    'list-type',
+    'prefix',
+    'delimiter',
+    'max-keys',
+    'continuation-token',
+    'start-after',
+    'encoding-type',
+    'fetch-owner',
+    'delete',
+    ...SETTINGS,
+  ]),
+};
+
+/** Refuses what the sandbox has not: done as a plain call, it would store or answer something else than was asked for. */
+function refuseUnknown({ request, key }: Ask): void {
+  const known = key === '' ? PLAIN.bucket : PLAIN.object;
+  const unknown = [...request.query.keys()].find((name) => !known.has(name));
+  if (unknown !== undefined) throw s3Error('NotImplemented', 501, `The sandbox does not offer ?${unknown}.`);
+  if (request.headers.has('x-amz-copy-source'))
+    throw s3Error('NotImplemented', 501, 'The sandbox does not copy objects.');
+}
+
 function route(ask: Ask): AwsResponse | Promise<AwsResponse> {
   const { request, key } = ask;
   const { method, query } = request;
+  refuseUnknown(ask);
   if (key !== '') {
-    if (query.has('uploadId') || query.has('uploads'))
-      throw s3Error('NotImplemented', 501, 'The sandbox has no multipart uploads yet.');
     const handler = OBJECT[method];
     if (handler) return handler(ask);
   } else {
@@ -54,7 +87,7 @@ export function createS3(deps: ServiceDeps): AwsService {
   return {
     async handle(request) {
       const [, bucketName = '', key = ''] = /^\/([^/]+)\/?(.*)$/s.exec(request.path) ?? [];
-      if (bucketName === '') throw s3Error('NotImplemented', 501, 'The sandbox does not list buckets.');
+      if (bucketName === '') return listBuckets({ s3, request });
       return route({ s3, request, bucketName, key: decodeURIComponent(key) });
     },
     save: () => objects.save(),
