@@ -10,6 +10,9 @@ const OPTIONS = {
   honorCipherOrder: true,
 } as const satisfies ServerOptions;
 
+/** Extended key usage: server authentication (RFC 5280 §4.2.1.12). */
+const SERVER_AUTH = '1.3.6.1.5.5.7.3.1';
+
 /** What an operator is shown of a certificate. */
 export type CertificateFacts = {
   subject: string;
@@ -31,17 +34,26 @@ export function factsOf(certPem: string): CertificateFacts {
 }
 
 /**
- * Is this a pair that a listener may take? Key and certificate belong together, the authority signed it, and it is valid
- * now. Checked before a swap, so that a bad pair never replaces a good one.
+ * Is this a pair that a listener may take? Key and certificate belong together, the authority signed it for a server,
+ * and it is valid now. Checked before a swap, so that a bad pair never replaces a good one.
  *
  * @throws Fault `invalid_request` saying what is wrong
  */
 export function checkPair(pair: Pair, options: { caPem: string | null; now: Date }): void {
   const refuse = (why: string) => new Fault('invalid_request', `The new certificate was not taken: ${why}.`);
-  const cert = new X509Certificate(pair.certPem);
-  if (!cert.checkPrivateKey(createPrivateKey(pair.keyPem))) throw refuse('the key does not belong to it');
+  const read = <T>(what: string, parse: () => T): T => {
+    try {
+      return parse();
+    } catch {
+      throw refuse(`its ${what} cannot be read`);
+    }
+  };
+  const cert = read('certificate', () => new X509Certificate(pair.certPem));
+  const key = read('key', () => createPrivateKey(pair.keyPem));
+  if (!cert.checkPrivateKey(key)) throw refuse('the key does not belong to it');
   if (options.caPem !== null && !cert.verify(new X509Certificate(options.caPem).publicKey))
     throw refuse('the authority did not sign it');
+  if (cert.ca || !cert.keyUsage?.includes(SERVER_AUTH)) throw refuse('it is not for servers');
   if (cert.validFromDate > options.now) throw refuse('it is not valid yet');
   if (cert.validToDate <= options.now) throw refuse('it has expired');
 }
