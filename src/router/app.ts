@@ -21,6 +21,8 @@ export type RouterDeps = {
 };
 
 const READY_TIMEOUT_MS = 3_000;
+/** Methods that `fetch` will not send (Fetch standard, §2.2.1). */
+const UNSENDABLE = new Set(['CONNECT', 'TRACE', 'TRACK']);
 
 function problem(fault: Fault, now: Date): Response {
   const requestId = newId('request', 'router', now);
@@ -130,6 +132,8 @@ export function createRouter(deps: RouterDeps): Hono {
   );
   app.get('/v1/regions', (c) => c.json(regions(deps)));
   app.all('*', (c) => {
+    if (UNSENDABLE.has(c.req.method))
+      throw new Fault('method_not_allowed', `${c.req.method} is not a method of this API.`);
     const { cell } = targetOf(new URL(c.req.url), c.req.raw.headers.get('authorization'));
     return pass(deps, c.req.raw, baseOf(deps, cell), c.env);
   });

@@ -1,6 +1,7 @@
 import { serve } from '@hono/node-server';
 import { Agent, type RequestInit as UndiciInit, fetch as undiciFetch } from 'undici';
 import { systemClock } from '../core/clock.ts';
+import { createLogger } from '../core/log.ts';
 import { createRouter } from './app.ts';
 import { readConfig, type RouterConfig } from './config.ts';
 
@@ -39,7 +40,15 @@ function reach(cellCa: string | null) {
 
 type NodeEnv = { incoming?: { socket: { remoteAddress?: string } } };
 
+/** The adapter tells the console of every stream that breaks, with addresses and traces: one line without them instead. */
+function quietenAdapter(): void {
+  const log = createLogger();
+  const told = (error: unknown) => log.log('warn', 'stream.broken', {}, error);
+  Object.assign(globalThis.console, { error: told, info: told });
+}
+
 const config = read();
+quietenAdapter();
 const app = createRouter({
   cells: config.cells,
   signingKey: config.signingKey,
