@@ -8,7 +8,7 @@ import type { EC2Client } from '@aws-sdk/client-ec2';
 import type { Clock } from '../core/clock.ts';
 import { Fault, isFault } from '../core/faults.ts';
 import type { BlockSink } from '../vault/ports.ts';
-import { asking, awsErrorName, toAwsFault } from './faults.ts';
+import { asking, awsErrorName, reasonOf, toAwsFault } from './faults.ts';
 import { ourTags, type OurTags, untilCompleted } from './snapshots.ts';
 
 /** The longest idle time that AWS offers: a restore that pauses for a night still goes on. */
@@ -18,6 +18,13 @@ const UNKNOWN_ATTEMPTS = 12;
 const UNKNOWN_WAIT_MS = 500;
 const CONCURRENT_ATTEMPTS = 20;
 const CONCURRENT_WAIT_MS = 5_000;
+
+/** Refusals of a put that pass: the snapshot is not known yet, or the write was late or crossed another. */
+function isPassing(error: unknown): boolean {
+  if (awsErrorName(error) === 'ResourceNotFoundException') return true;
+  if (['WRITE_REQUEST_TIMEOUT', 'CONFLICTING_BLOCK_UPDATE'].includes(reasonOf(error))) return true;
+  return error instanceof Error && error.message.includes('Failed to read block data');
+}
 
 export type NewSnapshot = OurTags & {
   volumeGiB: number;
@@ -83,7 +90,7 @@ export function openSnapshotSink(
           );
           return;
         } catch (error) {
-          if (awsErrorName(error) !== 'ResourceNotFoundException' || attempt === UNKNOWN_ATTEMPTS)
+          if (!isPassing(error) || attempt === UNKNOWN_ATTEMPTS)
             throw toAwsFault(error, `write block ${index} of ${snapshotId}`, awsRegion);
           await clock.sleep(UNKNOWN_WAIT_MS * attempt, signal);
           signal.throwIfAborted();

@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-ebs';
 import { Fault, isFault } from '../core/faults.ts';
 import type { BlockChange, BlockRef, BlockSource } from '../vault/ports.ts';
-import { asking, awsErrorName, toAwsFault } from './faults.ts';
+import { asking, awsErrorName, reasonOf, toAwsFault } from './faults.ts';
 
 const PAGE_BLOCKS = 10_000;
 const GIB = 2 ** 30;
@@ -41,12 +41,6 @@ async function* walk<T extends { index: number }>(
     if (!page.nextToken) return;
     token = page.nextToken;
   }
-}
-
-function reasonOf(error: unknown): string {
-  return typeof error === 'object' && error !== null && 'Reason' in error && typeof error.Reason === 'string'
-    ? error.Reason
-    : '';
 }
 
 const position = (from: { token: string } | { index: number }) =>
@@ -91,7 +85,7 @@ async function* faults<T>(doing: string, awsRegion: string, items: AsyncIterable
   }
 }
 
-/** A listing of what changed; null when AWS says that the two are not related, or the base is gone. */
+/** A listing of what changed; null when AWS says that the two are not related, or the base is gone or cannot be read (archived). */
 async function listChanged(
   ebs: EBSClient,
   awsRegion: string,
@@ -118,7 +112,11 @@ async function listChanged(
     return faults(`list changed blocks of ${snapshotId}`, awsRegion, resumed(first, changes));
   } catch (error) {
     const fault = toAwsFault(error, `compare ${snapshotId} with ${base}`, awsRegion);
-    if (isFault(fault, 'snapshots_unrelated') || isFault(fault, 'aws_resource_not_found')) return null;
+    const unusable =
+      fault.code === 'snapshots_unrelated' ||
+      fault.code === 'aws_resource_not_found' ||
+      reasonOf(error) === 'INVALID_SNAPSHOT_ID';
+    if (unusable) return null;
     throw fault;
   }
 }

@@ -1,3 +1,4 @@
+import type { Clock } from '../core/clock.ts';
 import { Fault, type FaultCode, isFault } from '../core/faults.ts';
 
 /** What the SDKs throw, as far as we read it. */
@@ -142,4 +143,32 @@ export async function asking<T>(doing: string, awsRegion: string, call: () => Pr
 /** Name of an AWS error, for the few places that decide by it. */
 export function awsErrorName(error: unknown): string {
   return read(error).name;
+}
+
+/** How long a thing that was just made may still be unknown to AWS's other calls: they are eventually consistent. */
+const UNKNOWN_FOR_MS = 60_000;
+const UNKNOWN_WAIT_MS = 1_000;
+
+/** Asks about something that was just made; that AWS does not know it yet is not taken for an answer at once. */
+export async function askingOfNew<T>(
+  doing: string,
+  awsRegion: string,
+  call: () => Promise<T>,
+  options: { clock: Clock; signal: AbortSignal },
+): Promise<T> {
+  const { clock, signal } = options;
+  for (let waitedMs = 0; ; waitedMs += UNKNOWN_WAIT_MS) {
+    try {
+      return await asking(doing, awsRegion, call);
+    } catch (error) {
+      if (!isFault(error, 'aws_resource_not_found') || waitedMs >= UNKNOWN_FOR_MS) throw error;
+      await clock.sleep(UNKNOWN_WAIT_MS, signal);
+      signal.throwIfAborted();
+    }
+  }
+}
+
+/** The `Reason` that the EBS direct APIs send with a refusal. */
+export function reasonOf(error: unknown): string {
+  return read(error).reason;
 }

@@ -8,7 +8,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import type { Clock } from '../core/clock.ts';
 import { Fault } from '../core/faults.ts';
-import { asking, awsErrorName, toAwsFault } from './faults.ts';
+import { asking, askingOfNew, awsErrorName, toAwsFault } from './faults.ts';
 import { MANAGED_BY, TAG } from './policies/document.ts';
 
 const POLL_MS = 500;
@@ -106,9 +106,8 @@ export async function untilCompleted(
   const { snapshotIds, clock, signal } = options;
   for (;;) {
     signal.throwIfAborted();
-    const { Snapshots = [] } = await asking('watch snapshots', awsRegion, () =>
-      ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [...snapshotIds] })),
-    );
+    const look = () => ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [...snapshotIds] }));
+    const { Snapshots = [] } = await askingOfNew('watch snapshots', awsRegion, look, options);
     const failed = Snapshots.find((snapshot) => snapshot.State === 'error');
     if (failed) {
       const why = failed.StateMessage ? `: ${failed.StateMessage}` : '.';

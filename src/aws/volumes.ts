@@ -7,7 +7,7 @@ import {
 } from '@aws-sdk/client-ec2';
 import type { Clock } from '../core/clock.ts';
 import { Fault } from '../core/faults.ts';
-import { asking } from './faults.ts';
+import { asking, askingOfNew } from './faults.ts';
 import { ourTags, type OurTags } from './snapshots.ts';
 
 const POLL_MS = 300;
@@ -63,9 +63,8 @@ export async function untilAvailable(
 ): Promise<{ encrypted: boolean; kmsKeyArn: string | null }> {
   for (;;) {
     options.signal.throwIfAborted();
-    const { Volumes } = await asking(`watch ${options.volumeId}`, awsRegion, () =>
-      ec2.send(new DescribeVolumesCommand({ VolumeIds: [options.volumeId] })),
-    );
+    const look = () => ec2.send(new DescribeVolumesCommand({ VolumeIds: [options.volumeId] }));
+    const { Volumes } = await askingOfNew(`watch ${options.volumeId}`, awsRegion, look, options);
     const volume = Volumes?.[0];
     if (volume?.State === 'available' || volume?.State === 'in-use')
       return { encrypted: volume.Encrypted ?? false, kmsKeyArn: volume.KmsKeyId ?? null };

@@ -30,7 +30,9 @@ export type DiskImage = { bytes: number; read(): AsyncIterable<Uint8Array> };
 const accountIdOf = (region: Region) => `2222222222${11 + REGIONS.indexOf(region)}`;
 
 export function accessOf(control: SandboxControl, account: Account & { awsRegion: string }): AwsAccess {
-  return { endpoint: control.url, awsRegion: account.awsRegion, credentials: account };
+  // A copy: the SDK marks the object that it is given.
+  const { accessKeyId, secretAccessKey, awsRegion } = account;
+  return { endpoint: control.url, awsRegion, credentials: { accessKeyId, secretAccessKey } };
 }
 
 /**
@@ -97,7 +99,7 @@ export async function onboardCustomer(options: {
   const { region, control, say, image } = options;
   const root = await control.account(accountIdOf(region));
   const awsRegion = region.homeAwsRegion;
-  const access = { endpoint: control.url, awsRegion, credentials: root };
+  const access = accessOf(control, { ...root, awsRegion });
   say('running an instance and filling its disks with real data');
   const instance = await runInstance(access, {
     name: `demo-${region.cell}`,

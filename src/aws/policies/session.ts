@@ -31,8 +31,8 @@ const tagWhile = (step: Step, action: string, resource: string): Statement => ({
   Condition: { StringEquals: { 'ec2:CreateAction': action, ...requestTags(step.tenantId) } },
 });
 
-/** Any key of the account, but only by way of EC2 in this region; which key, the role's policy and the key's say. */
-const keysByEc2 = (step: Step, actions: readonly string[], keyArns: readonly string[]): Statement => ({
+/** The named keys, else any key of the account in this region; which of those, the role's policy and the key's own say. */
+const keyUse = (step: Step, actions: readonly string[], keyArns: readonly string[]): Statement => ({
   Effect: 'Allow',
   Action: actions.map((name) => `kms:${name}`),
   Resource: keyArns.length > 0 ? keyArns : `arn:${step.partition}:kms:${step.awsRegion}:${step.awsAccountId}:key/*`,
@@ -61,7 +61,7 @@ export function createStep(step: Step, instanceId: string): PolicyDocument {
 /** Reading one volume: its new snapshot, and the base that it is compared with. */
 export function readStep(step: Step, snapshotIds: readonly string[], kmsKeyArn: string | null): PolicyDocument {
   const actions = ['ebs:ListSnapshotBlocks', 'ebs:ListChangedBlocks', 'ebs:GetSnapshotBlock'];
-  const key = kmsKeyArn === null ? [] : [keysByEc2(step, ['Decrypt', 'DescribeKey'], [kmsKeyArn])];
+  const key = kmsKeyArn === null ? [] : [keyUse(step, ['Decrypt', 'DescribeKey'], [kmsKeyArn])];
   return policyDocument({ Effect: 'Allow', Action: actions, Resource: snapshots(step, snapshotIds) }, ...key);
 }
 
@@ -87,7 +87,8 @@ const WRITE_KEY = [
 
 /** Starting a new snapshot to write a volume into. */
 export function startStep(step: Step, kmsKeyArn: string | null): PolicyDocument {
-  const key = kmsKeyArn === null ? [] : [keysByEc2(step, WRITE_KEY, [kmsKeyArn])];
+  // Without a key of ours the account may still encrypt by default, under a key that it alone knows.
+  const key = keyUse(step, WRITE_KEY, kmsKeyArn === null ? [] : [kmsKeyArn]);
   return policyDocument(
     {
       Effect: 'Allow',
@@ -96,13 +97,13 @@ export function startStep(step: Step, kmsKeyArn: string | null): PolicyDocument 
       Condition: { StringEquals: requestTags(step.tenantId) },
     },
     tagWhile(step, 'StartSnapshot', 'snapshot/*'),
-    ...key,
+    key,
   );
 }
 
 /** Writing that snapshot, and no other. */
 export function writeStep(step: Step, snapshotId: string, kmsKeyArn: string | null): PolicyDocument {
-  const key = kmsKeyArn === null ? [] : [keysByEc2(step, WRITE_KEY, [kmsKeyArn])];
+  const key = keyUse(step, WRITE_KEY, kmsKeyArn === null ? [] : [kmsKeyArn]);
   return policyDocument(
     describing(step),
     {
@@ -110,7 +111,7 @@ export function writeStep(step: Step, snapshotId: string, kmsKeyArn: string | nu
       Action: ['ebs:PutSnapshotBlock', 'ebs:CompleteSnapshot'],
       Resource: snapshots(step, [snapshotId]),
     },
-    ...key,
+    key,
   );
 }
 
@@ -126,7 +127,7 @@ export function volumeStep(step: Step, snapshotId: string, kmsKeyArn: string | n
       Condition: { StringEquals: requestTags(step.tenantId), Bool: { 'ec2:Encrypted': 'true' } },
     },
     tagWhile(step, 'CreateVolume', 'volume/*'),
-    keysByEc2(step, WRITE_KEY, kmsKeyArn === null ? [] : [kmsKeyArn]),
+    keyUse(step, WRITE_KEY, kmsKeyArn === null ? [] : [kmsKeyArn]),
   );
 }
 
