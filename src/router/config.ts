@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { isCellCode } from '../core/ids.ts';
 import type { SigningKey } from '../core/http-signature.ts';
 import { parseSigningKey } from './signing-key.ts';
 
@@ -9,6 +10,16 @@ export type RouterConfig = {
   signingKey: SigningKey;
   cellCa: string | null;
 };
+
+/** Addresses of the cells by code, as `{"eu":"https://…"}`: origins only, and never plain HTTP, for credentials go there. */
+function parseCells(text: string): Record<string, string> {
+  const parsed: unknown = JSON.parse(text);
+  const cells = Object.entries(Object(parsed) as Record<string, unknown>);
+  const sound = ([code, url]: [string, unknown]) =>
+    isCellCode(code) && typeof url === 'string' && /^https:\/\/[^/?#@]+\/?$/.test(url) && URL.canParse(url);
+  if (cells.length === 0 || !cells.every(sound)) throw new Error('is not an object of cell codes and https:// origins');
+  return Object.fromEntries(cells) as Record<string, string>;
+}
 
 /**
  * The router's settings, from its environment.
@@ -38,7 +49,7 @@ export function readConfig(env: Record<string, string | undefined>): RouterConfi
   }
   const port = Number(env['PORT'] ?? 8080);
   if (!Number.isInteger(port) || port < 0 || port > 65_535) problems.push('PORT: is not a port');
-  const cells = attempt('CELLS', () => JSON.parse(required('CELLS')) as Record<string, string>, {});
+  const cells = attempt('CELLS', () => parseCells(required('CELLS')), {});
   const signingKey = attempt(
     'ROUTER_SIGNING_KEY_FILE',
     () => parseSigningKey(readFileSync(required('ROUTER_SIGNING_KEY_FILE'), 'utf8')),
