@@ -1,9 +1,10 @@
 import { cloudflareTest } from '@cloudflare/vitest-plugin';
 import { defineConfig } from 'vitest/config';
 
-// workerd runs offline, and tells nobody that it does.
+// workerd runs offline, tells nobody that it does, and leaves no logs in the home directory.
 process.env['CLOUDFLARE_CF_FETCH_ENABLED'] = 'false';
 process.env['WRANGLER_SEND_METRICS'] = 'false';
+process.env['WRANGLER_WRITE_LOGS'] = 'false';
 
 /**
  * `unit` and `worker` (the router inside workerd) are `npm test`; `slow` holds suites that need installed third-party parts
