@@ -5,7 +5,6 @@ import { createLogger } from '../core/log.ts';
 import { createRouter } from './app.ts';
 import { readConfig, type RouterConfig } from './config.ts';
 
-const CONNECTIONS_MAX = 256;
 const CONFIGURATION_EXIT = 78;
 
 function read(): RouterConfig {
@@ -17,10 +16,12 @@ function read(): RouterConfig {
   }
 }
 
-/** Node's fetch with the private CA of the cells, and without time limits on bodies: event streams stay open for hours. */
+/**
+ * Node's fetch with the private CA of the cells, and without time limits on bodies: event streams stay open for hours. For
+ * the same reason there is no limit of connections: a tenant's streams would keep every other tenant of the cell waiting.
+ */
 function reach(cellCa: string | null) {
   const dispatcher = new Agent({
-    connections: CONNECTIONS_MAX,
     bodyTimeout: 0,
     ...(cellCa === null ? {} : { connect: { ca: cellCa } }),
   });

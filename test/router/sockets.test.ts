@@ -78,6 +78,20 @@ test('an event reaches the client while the answer is still open', async () => {
   outgoing.destroy();
 });
 
+test('any number of open event streams leaves room for the next request', async () => {
+  handler = (request, response) => {
+    if (request.url === '/v1/next') response.end('served');
+    else response.writeHead(200, { 'content-type': 'text/event-stream' }).write('id: 1\n\n');
+  };
+  const streams = Array.from({ length: 300 }, () => open(router, { method: 'GET', path: '/v1/events' }));
+  for (const { outgoing } of streams) outgoing.end();
+  for (const { answer } of streams) expect((await answer).statusCode).toBe(200);
+  const { outgoing, answer } = open(router, { method: 'GET', path: '/v1/next' });
+  outgoing.end();
+  expect(await textOf(await answer)).toBe('served');
+  for (const stream of streams) stream.outgoing.on('error', () => null).destroy();
+});
+
 test('a client that goes away ends the request at the cell, before the answer and within it', async () => {
   for (const begin of [false, true]) {
     const closed = new Promise<void>((resolve) => {
