@@ -1,4 +1,4 @@
-import { timingSafeEqual } from 'node:crypto';
+import { randomInt, timingSafeEqual } from 'node:crypto';
 import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../core/clock.ts';
 import type { AccountStore } from './accounts/store.ts';
@@ -6,9 +6,10 @@ import type { CallLog } from './call-log.ts';
 import { evaluate } from './iam/evaluate.ts';
 import { parsePolicy } from './iam/policy.ts';
 import { startSession } from './sts/service.ts';
-import type { AwsResponse } from './service.ts';
+import { AwsError, type AwsResponse } from './service.ts';
 
 const STEP_BYTES = 1 << 20;
+const READ_BYTES_MAX = 64 * 2 ** 20;
 const TASK_SECONDS = 3_600;
 
 /** What software on an instance reads and writes on its disks. */
@@ -36,13 +37,19 @@ const json = (status: number, value: unknown): AwsResponse => ({
 const refuse = (status: number, message: string) => json(status, { message });
 
 function same(a: string, b: string): boolean {
-  return a.length === b.length && timingSafeEqual(Buffer.from(a), Buffer.from(b));
+  const [have, want] = [Buffer.from(a), Buffer.from(b)];
+  return have.length === want.length && timingSafeEqual(have, want);
 }
 
 async function readJson(request: IncomingMessage): Promise<Record<string, unknown>> {
   const parts: Buffer[] = [];
   for await (const part of request) parts.push(part as Buffer);
-  return parts.length === 0 ? {} : (JSON.parse(Buffer.concat(parts).toString('utf8')) as Record<string, unknown>);
+  if (parts.length === 0) return {};
+  try {
+    return Object(JSON.parse(Buffer.concat(parts).toString('utf8'))) as Record<string, unknown>;
+  } catch {
+    throw new AwsError('MalformedJson', 400, 'the body must be JSON');
+  }
 }
 
 /** Credentials of a role as ECS hands them to a task, when the role's trust policy lets ECS assume it. */
@@ -105,7 +112,10 @@ async function guestDisk(
   const offset = Number(query.get('offset') ?? 0);
   if (!Number.isSafeInteger(offset) || offset < 0) return refuse(400, 'offset must be a number of bytes');
   if (request.method === 'GET') {
-    const bytes = await control.volumes.read(accountId, volumeId, offset, Number(query.get('length') ?? STEP_BYTES));
+    const length = Number(query.get('length') ?? STEP_BYTES);
+    if (!Number.isSafeInteger(length) || length < 0 || length > READ_BYTES_MAX)
+      return refuse(400, `length must be a number of bytes up to ${READ_BYTES_MAX}`);
+    const bytes = await control.volumes.read(accountId, volumeId, offset, length);
     return { status: 200, headers: { 'content-type': 'application/octet-stream' }, body: bytes };
   }
   let at = offset;
@@ -131,12 +141,28 @@ async function guestDisk(
   return json(200, { bytes: at - offset });
 }
 
+function unusedAccountId({ store }: Control): string {
+  for (;;) {
+    const id = String(randomInt(100_000_000_000, 1_000_000_000_000));
+    if (store.account(id) === undefined) return id;
+  }
+}
+
 function admin(control: Control, request: IncomingMessage): boolean {
   return same((request.headers.authorization ?? '').replace(/^Bearer /, ''), control.adminToken);
 }
 
 /** Answers `/_sandbox/…`: what an AWS would not offer over its own APIs. */
 export async function handleControl(control: Control, request: IncomingMessage, url: URL): Promise<AwsResponse> {
+  try {
+    return await answer(control, request, url);
+  } catch (error) {
+    if (error instanceof AwsError) return refuse(error.status, error.message);
+    throw error;
+  }
+}
+
+async function answer(control: Control, request: IncomingMessage, url: URL): Promise<AwsResponse> {
   const [, , what = '', ...rest] = url.pathname.split('/');
   if (what === 'health') return json(200, { status: 'ok' });
   if (what === 'volumes' && rest[1] === 'data') return guestDisk(control, request, rest[0] ?? '', url.searchParams);
@@ -147,14 +173,14 @@ export async function handleControl(control: Control, request: IncomingMessage, 
   if (request.method !== 'POST') return refuse(404, 'no such control');
   const input = await readJson(request);
   if (what === 'clock') {
-    control.clock.move(Number(input['offsetMs'] ?? 0));
+    const offsetMs = input['offsetMs'] ?? 0;
+    if (typeof offsetMs !== 'number' || !Number.isSafeInteger(offsetMs))
+      return refuse(400, 'offsetMs must be a number of milliseconds');
+    control.clock.move(offsetMs);
     return json(200, { now: control.clock.now().toISOString() });
   }
   if (what !== 'accounts') return refuse(404, 'no such control');
-  const awsAccountId =
-    typeof input['awsAccountId'] === 'string'
-      ? input['awsAccountId']
-      : String(100_000_000_000 + Math.floor(control.clock.now().getTime() / 1000));
+  const awsAccountId = typeof input['awsAccountId'] === 'string' ? input['awsAccountId'] : unusedAccountId(control);
   if (!/^\d{12}$/.test(awsAccountId)) return refuse(400, 'awsAccountId must have 12 digits');
   const { rootKey } = control.store.ensureAccount(awsAccountId);
   return json(200, { awsAccountId, accessKeyId: rootKey.accessKeyId, secretAccessKey: rootKey.secretAccessKey });

@@ -102,7 +102,7 @@ function operationOf(request: AwsRequest): string {
     if (parts[2] === 'changedblocks') return 'ListChangedBlocks';
     return parts.length === 3 ? 'ListSnapshotBlocks' : method === 'PUT' ? 'PutSnapshotBlock' : 'GetSnapshotBlock';
   }
-  return /(?:^|&)Action=([A-Za-z]+)/.exec(request.body.toString('utf8', 0, 200))?.[1] ?? '';
+  return /(?:^|&)Action=([A-Za-z]+)/.exec(request.body.toString('utf8'))?.[1] ?? '';
 }
 
 async function serve(

@@ -48,6 +48,7 @@ function send(response: ServerResponse, facts: { requestId: string; date: Date }
     ...answer.headers,
     'content-length': answer.headers?.['content-length'] ?? Buffer.byteLength(body),
   });
+  if (answer.sent) response.once('finish', answer.sent);
   response.end(body);
 }
 

@@ -25,7 +25,13 @@ export type AwsRequest = {
   requestId: string;
 };
 
-export type AwsResponse = { status: number; headers?: Record<string, string>; body?: string | Buffer };
+export type AwsResponse = {
+  status: number;
+  headers?: Record<string, string>;
+  body?: string | Buffer;
+  /** Called once the whole answer is with the operating system: its body may be used for something else then. */
+  sent?: () => void;
+};
 
 /** One decision to ask of IAM. `context` holds condition keys (`aws:RequestTag/x`, `ec2:CreateAction`, …), any case. */
 export type Question = {

@@ -39,15 +39,21 @@ function signingKey(secret: string, { date, awsRegion, service }: Signed): Buffe
   return key;
 }
 
+function decode(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new AwsError('InvalidURI', 400, "Couldn't parse the specified URI.");
+  }
+}
+
 const encode = (text: string) =>
   encodeURIComponent(text).replace(/[!'()*]/g, (c) => `%${c.charCodeAt(0).toString(16).toUpperCase()}`);
 
 function canonicalQuery(search: string): string {
   if (search === '') return '';
   const pairs = search.split('&').map((part) => {
-    const [name = '', value = ''] = part
-      .split(/=(.*)/s)
-      .map((piece) => encode(decodeURIComponent(piece.replaceAll('+', ' '))));
+    const [name = '', value = ''] = part.split(/=(.*)/s).map((piece) => encode(decode(piece.replaceAll('+', ' '))));
     return [name, value] as const;
   });
   return pairs
@@ -61,7 +67,7 @@ function canonicalPath(path: string, service: string): string {
   if (service !== 's3') return path.split('/').map(encode).join('/');
   return path
     .split('/')
-    .map((part) => encode(decodeURIComponent(part)))
+    .map((part) => encode(decode(part)))
     .join('/');
 }
 
@@ -76,7 +82,8 @@ function requestTime(headers: Headers): { text: string; ms: number } {
 /** The hash that was signed for the body; a plain hash must be the body's own. */
 function payloadHash(headers: Headers, body: Buffer): string {
   const stated = headers.get('x-amz-content-sha256');
-  if (stated !== null && !/^[0-9a-f]{64}$/.test(stated)) return stated; // UNSIGNED-PAYLOAD, STREAMING-…
+  // A body that is not hashed: TLS or, for EBS, a signed checksum stands for it; or its chunks are signed one by one.
+  if (stated !== null && /^(UNSIGNED-PAYLOAD|STREAMING-[A-Z0-9-]+)$/.test(stated)) return stated;
   const actual = sha256(body);
   if (stated === null || stated === actual) return actual;
   throw new AwsError(
@@ -104,6 +111,15 @@ export function verifySignature(
   }
   if (!signed.signedHeaders.includes('host'))
     throw new AwsError('SignatureDoesNotMatch', 403, "'Host' must be a signed header.");
+  const unsigned = [...headers.keys()].find(
+    (name) => name.startsWith('x-amz-') && !signed.signedHeaders.includes(name),
+  );
+  if (unsigned !== undefined)
+    throw new AwsError(
+      'AccessDenied',
+      403,
+      `There were headers present in the request which were not signed: ${unsigned}`,
+    );
   const canonical = [
     request.method,
     canonicalPath(request.path, signed.service),

@@ -30,7 +30,7 @@ async function vault() {
   const aws = await openAws();
   const { s3 } = aws;
   await s3.send(new CreateBucketCommand({ Bucket, CreateBucketConfiguration: { LocationConstraint: REGION } }));
-  const put = (Key: string, Body: PutObjectCommandInput['Body'], more: Partial<PutObjectCommandInput> = {}) =>
+  const put = (Key: string, Body: string | Buffer | Readable, more: Partial<PutObjectCommandInput> = {}) =>
     s3.send(new PutObjectCommand({ ...more, Bucket, Key, Body }));
   const get = async (Key: string, more: Partial<GetObjectCommandInput> = {}) => {
     const answer = await s3.send(new GetObjectCommand({ ...more, Bucket, Key }));

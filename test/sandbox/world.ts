@@ -23,7 +23,8 @@ export type Login = Credentials & { sessionToken?: string };
 
 /** Clients of every service for one login in one region. */
 export function clientsOf(endpoint: string, credentials: Login, region = REGION) {
-  const config = { endpoint, region, credentials };
+  // A copy: the SDK marks the object that it is given.
+  const config = { endpoint, region, credentials: { ...credentials } };
   return {
     ec2: new EC2Client(config),
     ebs: new EBSClient(config),

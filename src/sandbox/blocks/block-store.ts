@@ -10,6 +10,8 @@ export const BLOCK_BYTES = 524_288;
 /** A disk or an image of one: which stored block stands at which index. Absent indexes were never written. */
 export type BlockMap = Map<number, number>;
 
+const SPARE_MAX = 64;
+
 type Slot = { sha256: string; references: number };
 
 /**
@@ -25,6 +27,7 @@ export class BlockStore {
   private freedSinceSave: number[] = [];
   /** Writes under way: whoever finds the same content stored waits until it is. */
   private readonly writing = new Map<number, Promise<unknown>>();
+  private readonly spare: Buffer[] = [];
   private file: Promise<FileHandle> | null = null;
 
   /** Opens the store; only slots that one of these maps refers to still count. */
@@ -68,9 +71,14 @@ export class BlockStore {
   }
 
   async get(slot: number): Promise<Buffer> {
-    const bytes = Buffer.allocUnsafe(BLOCK_BYTES);
+    const bytes = this.spare.pop() ?? Buffer.allocUnsafeSlow(BLOCK_BYTES);
     await (await this.handle()).read(bytes, 0, BLOCK_BYTES, slot * BLOCK_BYTES);
     return bytes;
+  }
+
+  /** Takes back a buffer that `get` gave and that nobody looks at any more: fresh memory costs more than the read. */
+  recycle(bytes: Buffer): void {
+    if (this.spare.length < SPARE_MAX) this.spare.push(bytes);
   }
 
   /** SHA-256 of a stored block, in base 64 as the EBS direct APIs send it. */

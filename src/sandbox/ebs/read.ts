@@ -152,6 +152,7 @@ export async function getBlock(
     throw ebsError('ResourceNotFoundException', 404, `The block ${index} was never written.`, 'SNAPSHOT_NOT_FOUND');
   requireKey(world, request, snapshot, ['kms:Decrypt']);
   const sha256 = world.blocks.sha256(slot);
+  const body = await world.blocks.get(slot);
   return {
     status: 200,
     headers: {
@@ -160,6 +161,7 @@ export async function getBlock(
       'x-amz-checksum': sha256,
       'x-amz-checksum-algorithm': 'SHA256',
     },
-    body: await world.blocks.get(slot),
+    body,
+    sent: () => world.blocks.recycle(body),
   };
 }

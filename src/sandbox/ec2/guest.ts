@@ -25,6 +25,27 @@ function* pieces(offset: number, length: number) {
 
 /** What software on an instance does with its disks: reads and writes at any offset. */
 export function createGuestVolumes(world: World) {
+  /** The last write to each volume: a part of a block is read, changed and stored again, and nobody may come between. */
+  const writing = new Map<string, Promise<void>>();
+
+  async function writeNow(volume: Volume, offset: number, bytes: Buffer): Promise<void> {
+    for (const { index, start, size, from } of pieces(offset, bytes.length)) {
+      const before = volume.blocks.get(index);
+      const block =
+        size === BLOCK_BYTES
+          ? bytes.subarray(from, from + size)
+          : before === undefined
+            ? Buffer.alloc(BLOCK_BYTES)
+            : await world.blocks.get(before);
+      if (size !== BLOCK_BYTES) bytes.copy(block, start, from, from + size);
+      const slot = await world.blocks.put(block);
+      const now = volume.blocks.get(index);
+      volume.blocks.set(index, slot);
+      if (now !== undefined) world.blocks.release(now);
+    }
+    world.changed();
+  }
+
   return {
     async read(accountId: string, volumeId: string, offset: number, length: number): Promise<Buffer> {
       const volume = volumeOf(world, accountId, volumeId);
@@ -39,21 +60,14 @@ export function createGuestVolumes(world: World) {
       const volume = volumeOf(world, accountId, volumeId);
       if (offset + bytes.length > volume.sizeGiB * GIB)
         throw new AwsError('InvalidParameterValue', 400, 'The write reaches past the end of the volume.');
-      for (const { index, start, size, from } of pieces(offset, bytes.length)) {
-        const before = volume.blocks.get(index);
-        const block =
-          size === BLOCK_BYTES
-            ? bytes.subarray(from, from + size)
-            : before === undefined
-              ? Buffer.alloc(BLOCK_BYTES)
-              : await world.blocks.get(before);
-        if (size !== BLOCK_BYTES) bytes.copy(block, start, from, from + size);
-        const slot = await world.blocks.put(block);
-        const now = volume.blocks.get(index);
-        volume.blocks.set(index, slot);
-        if (now !== undefined) world.blocks.release(now);
-      }
-      world.changed();
+      const turn = (writing.get(volumeId) ?? Promise.resolve()).then(() => writeNow(volume, offset, bytes));
+      const settled = turn.then(
+        () => {},
+        () => {},
+      );
+      writing.set(volumeId, settled);
+      await turn;
+      if (writing.get(volumeId) === settled) writing.delete(volumeId);
     },
   };
 }
