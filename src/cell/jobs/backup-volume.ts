@@ -16,6 +16,8 @@ export type VolumeTask = {
   jobId: string;
   volume: DiscoveredVolume;
   snapshot: OwnSnapshot;
+  /** Ids of our snapshots that exist in the account: a base that is not among them was deleted there. */
+  present: ReadonlySet<string>;
   signal: AbortSignal;
   onProgress: (progress: Progress) => void;
 };
@@ -38,10 +40,12 @@ async function baseOf(worker: Worker, { connection, volume }: VolumeTask) {
 export async function copyVolume(worker: Worker, task: VolumeTask): Promise<PointVolume> {
   const { connection, awsRegion, jobId, volume, snapshot } = task;
   const base = await baseOf(worker, task);
-  const snapshotIds = [snapshot.snapshotId, ...(base ? [base.snapshotId] : [])];
+  const baseIsThere = base !== null && task.present.has(base.snapshotId);
+  const snapshotIds = [snapshot.snapshotId, ...(baseIsThere ? [base.snapshotId] : [])];
   const policy = readStep(stepOf(worker, connection, awsRegion), snapshotIds, snapshot.kmsKeyArn);
   return inAccount(worker, connection, { awsRegion, jobId, policy }, async ({ ebs }) => {
-    const source = await openSnapshotSource(ebs, awsRegion, snapshot.snapshotId);
+    const opened = await openSnapshotSource(ebs, awsRegion, snapshot.snapshotId);
+    const source = base && !baseIsThere ? { ...opened, listChanged: async () => null } : opened;
     const input = {
       cell: worker.region.cell,
       tenantId: connection.tenantId,

@@ -59,22 +59,28 @@ async function currentInstance(
   });
 }
 
+/** The new snapshots of the instance's volumes, and the ids of all of ours that those volumes have: older bases among them. */
+type Taken = { snapshots: OwnSnapshot[]; present: ReadonlySet<string> };
+
 function takeSnapshots(
   worker: Worker,
   connection: ConnectionRow,
   row: BackupJobRow,
   signal: AbortSignal,
-): Promise<OwnSnapshot[]> {
-  const { awsRegion, instanceId } = row;
+): Promise<Taken> {
+  const { awsRegion, instanceId, tenantId } = row;
   const policy = createStep(stepOf(worker, connection, awsRegion), instanceId);
   return inAccount(worker, connection, { awsRegion, jobId: row.id, policy }, async ({ ec2 }) => {
-    const wanted = { tenantId: row.tenantId, jobId: row.id, instanceId, excludeVolumeIds: row.excludeVolumeIds };
+    const wanted = { tenantId, jobId: row.id, instanceId, excludeVolumeIds: row.excludeVolumeIds };
     const taken = await createInstanceSnapshots(ec2, awsRegion, wanted);
-    return untilCompleted(ec2, awsRegion, {
-      snapshotIds: taken.map(({ snapshotId }) => snapshotId),
-      clock: worker.clock,
-      signal,
+    const snapshotIds = taken.map(({ snapshotId }) => snapshotId);
+    const snapshots = await untilCompleted(ec2, awsRegion, { snapshotIds, clock: worker.clock, signal });
+    // A base that the customer deleted has no tags any more, so that AWS would call reading it forbidden, not gone.
+    const ours = await findOwnSnapshots(ec2, awsRegion, {
+      tenantId,
+      volumeIds: snapshots.map(({ volumeId }) => volumeId),
     });
+    return { snapshots, present: new Set(ours.map(({ snapshotId }) => snapshotId)) };
   });
 }
 
@@ -100,12 +106,12 @@ async function copyAll(
   worker: Worker,
   connection: ConnectionRow,
   row: BackupJobRow,
-  work: { instance: DiscoveredInstance; snapshots: OwnSnapshot[]; run: JobRun },
+  work: { instance: DiscoveredInstance; taken: Taken; run: JobRun },
 ): Promise<Copied> {
-  const { instance, snapshots, run } = work;
+  const { instance, taken, run } = work;
   const onVolume = createTotals(run.report);
   const copied: Copied = { stored: [], failed: [] };
-  await inParallel(snapshots, VOLUMES_AT_ONCE, async (snapshot) => {
+  await inParallel(taken.snapshots, VOLUMES_AT_ONCE, async (snapshot) => {
     const volume = instance.volumes.find((candidate) => candidate.volumeId === snapshot.volumeId);
     if (!volume) return; // detached since: it is no longer part of the instance
     try {
@@ -115,6 +121,7 @@ async function copyAll(
         jobId: row.id,
         volume,
         snapshot,
+        present: taken.present,
         signal: run.signal,
         onProgress: (progress: Progress) => onVolume(volume.volumeId, progress),
       };
@@ -278,8 +285,9 @@ async function run(worker: Worker, row: BackupJobRow, job: JobRun): Promise<void
   const connection = await usableConnection(worker, row);
   const instance = await currentInstance(worker, connection, row);
   step('taking snapshots');
-  const snapshots = await takeSnapshots(worker, connection, row, job.signal);
-  const copied = await copyAll(worker, connection, row, { instance, snapshots, run: job });
+  const taken = await takeSnapshots(worker, connection, row, job.signal);
+  const { snapshots } = taken;
+  const copied = await copyAll(worker, connection, row, { instance, taken, run: job });
   const pointInTime = snapshots[0]?.startedAt ?? worker.clock.now();
   await commit(worker, row, job, { instance, pointInTime, copied });
   // The point is acknowledged. What follows tidies up, and is done again by the next job when it fails.

@@ -97,4 +97,4 @@ export async function openQueue(options: { url: string; supervise: boolean; log:
   };
 }
 
-export type Queue = Awaited<ReturnType<typeof openQueue>>;
+type Queue = Awaited<ReturnType<typeof openQueue>>;
