@@ -1,8 +1,5 @@
 import type { FaultCode } from '../core/faults.ts';
 
-/** Where a problem's page lives, relative to the address that answered: `/problems/<code>`. */
-export const PROBLEM_TYPE_BASE = '/problems/';
-
 /** How each fault shows over HTTP (RFC 9457). Zod-free, because the router carries it too. */
 export const PROBLEMS = {
   invalid_request: { status: 400, title: 'The request is not valid' },

@@ -96,5 +96,3 @@ export async function openQueue(options: { url: string; supervise: boolean; log:
     close: () => boss.stop({ graceful: false }),
   };
 }
-
-type Queue = Awaited<ReturnType<typeof openQueue>>;
