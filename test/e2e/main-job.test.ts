@@ -137,6 +137,23 @@ describe('a role', () => {
     });
   });
 
+  test('that lacks one right blocks the job, which names the right', async () => {
+    const who = await world.customer('222222222303');
+    const tenant = await world.cell.newTenant();
+    const without = (documents: Json) => ({
+      ...documents,
+      backupPolicy: JSON.parse(
+        JSON.stringify(documents.backupPolicy).replace('"ebs:GetSnapshotBlock"', '"ebs:Nothing"'),
+      ),
+    });
+    const connection = await world.connect(tenant, who, without);
+    const job = await world.backUp(tenant, connection.id, who.instanceId);
+    expect(job).toMatchObject({
+      state: 'PENDING',
+      blocked: { reason: 'role', detail: expect.stringContaining('ebs:GetSnapshotBlock') },
+    });
+  });
+
   test('that was deleted is noticed by the next verification', async () => {
     const { tenant, connection, iam } = await onboarded();
     await deleteRole(iam, connection.roleName);

@@ -8,6 +8,7 @@ import { backupKind } from '../../src/cell/jobs/backup.ts';
 import { discoverInstances } from '../../src/cell/jobs/discover.ts';
 import { restoreKind } from '../../src/cell/jobs/restore.ts';
 import { runJob } from '../../src/cell/jobs/runner.ts';
+import { startDueRules } from '../../src/cell/jobs/scheduler.ts';
 import { verifyConnection } from '../../src/cell/jobs/verify.ts';
 import type { Worker } from '../../src/cell/jobs/worker.ts';
 import type { CellJob } from '../../src/cell/queue.ts';
@@ -42,6 +43,7 @@ export async function openWorld() {
     authorizationToken: sandbox.adminToken,
   });
   const waiting: CellJob[] = [];
+  let slot = 0;
   const worker: Worker = {
     region,
     db: cell.database.worker,
@@ -134,6 +136,14 @@ export async function openWorld() {
     backUp,
     restore,
     run,
+    dir,
+    /** One slot of the tenant's schedule: what the scheduler starts when it is due, run at once. */
+    async scheduled(tenant: Tenant) {
+      slot += 1;
+      const clock = { ...systemClock, now: () => new Date(Date.now() + slot * 60_000) };
+      await startDueRules({ ...worker, clock }, tenant.tenantId);
+      for (const job of waiting.splice(0)) await handle(job);
+    },
     async close() {
       worker.aws.destroy();
       await cell.close();
