@@ -10,12 +10,13 @@ const CONNECT_TIMEOUT_MS = 5_000;
  * The long-lived pool of one tier, over `pg`. (`postgres` is used for one-shot work: its pool may hang, and its `begin`
  * may be applied by half, on a connection that breaks; see docs/adr.)
  */
-export function openDatabase(options: { url: string; maxConnections: number; log: Logger }) {
+export function openDatabase(options: { url: string; maxConnections: number; log: Logger; queryTimeoutMs?: number }) {
+  const queryTimeoutMs = options.queryTimeoutMs ?? QUERY_TIMEOUT_MS;
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.maxConnections,
-    query_timeout: QUERY_TIMEOUT_MS,
-    statement_timeout: QUERY_TIMEOUT_MS,
+    query_timeout: queryTimeoutMs,
+    statement_timeout: queryTimeoutMs,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     keepAlive: true,
   });
