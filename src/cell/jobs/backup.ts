@@ -13,7 +13,7 @@ import { newId } from '../../core/ids.ts';
 import type { Progress } from '../../vault/ports.ts';
 import { audit } from '../db/audit.ts';
 import type { Tx } from '../db/client.ts';
-import type { JobProgress, VolumeResult } from '../db/schema/jobs.ts';
+import type { VolumeResult } from '../db/schema/jobs.ts';
 import { type PointVolume, recoveryPoints, volumeBases } from '../db/schema/recovery-points.ts';
 import type { BackupJobRow } from '../services/job-views.ts';
 import { copyVolume } from './backup-volume.ts';
@@ -21,6 +21,7 @@ import { withClaim, writeJob } from './claim.ts';
 import { inParallel } from './parallel.ts';
 import { applyRetention } from './retention.ts';
 import type { JobKind, JobRun } from './runner.ts';
+import { createTotals } from './totals.ts';
 import { loadConnection } from './verify.ts';
 import { type ConnectionRow, inAccount, requireUsable, stepOf, type Worker } from './worker.ts';
 
@@ -84,21 +85,6 @@ function takeSnapshots(
   });
 }
 
-/** Progress of all volumes as one. */
-function createTotals(report: (progress: JobProgress) => void) {
-  const volumes = new Map<string, Progress>();
-  return (volumeId: string, progress: Progress) => {
-    volumes.set(volumeId, progress);
-    const all = [...volumes.values()];
-    const sum = (pick: (one: Progress) => number) => all.reduce((total, one) => total + pick(one), 0);
-    const blocksTotal = all.some((one) => one.blocksTotal === null) ? null : sum((one) => one.blocksTotal ?? 0);
-    const blocksDone = sum((one) => one.blocksDone);
-    const percent =
-      blocksTotal === null ? null : blocksTotal === 0 ? 100 : Math.floor((100 * blocksDone) / blocksTotal);
-    report({ blocksDone, blocksTotal, bytesStored: sum((one) => one.bytesStored), percent, step: 'copying' });
-  };
-}
-
 type Copied = { stored: PointVolume[]; failed: { volumeId: string; fault: Fault }[] };
 
 /** Copies every volume. One that cannot be had does not take the others with it, unless it is worth trying all again. */
@@ -109,7 +95,7 @@ async function copyAll(
   work: { instance: DiscoveredInstance; taken: Taken; run: JobRun },
 ): Promise<Copied> {
   const { instance, taken, run } = work;
-  const onVolume = createTotals(run.report);
+  const onVolume = createTotals('copying', run.report);
   const copied: Copied = { stored: [], failed: [] };
   await inParallel(taken.snapshots, VOLUMES_AT_ONCE, async (snapshot) => {
     const volume = instance.volumes.find((candidate) => candidate.volumeId === snapshot.volumeId);

@@ -4,9 +4,8 @@ import { deleteSnapshot, findOwnSnapshots } from '../../aws/snapshots.ts';
 import { availabilityZones } from '../../aws/volumes.ts';
 import { Fault, isFault } from '../../core/faults.ts';
 import { assertInJurisdiction } from '../../core/residency.ts';
-import type { Progress } from '../../vault/ports.ts';
 import { audit } from '../db/audit.ts';
-import type { JobProgress, RestoredVolume } from '../db/schema/jobs.ts';
+import type { RestoredVolume } from '../db/schema/jobs.ts';
 import { recoveryPoints } from '../db/schema/recovery-points.ts';
 import { inTenant } from '../db/tenancy.ts';
 import type { RestoreJobRow } from '../services/job-views.ts';
@@ -14,6 +13,7 @@ import { withClaim, writeJob } from './claim.ts';
 import { inParallel } from './parallel.ts';
 import { restoreOne, type RestoreTask, targetKey } from './restore-volume.ts';
 import type { JobKind, JobRun } from './runner.ts';
+import { createTotals } from './totals.ts';
 import { loadConnection } from './verify.ts';
 import { type ConnectionRow, inAccount, requireUsable, stepOf, type Worker } from './worker.ts';
 
@@ -41,16 +41,6 @@ async function prepare(worker: Worker, row: RestoreJobRow): Promise<Ready> {
     point,
     volumes,
     availabilityZone: row.target.availabilityZone ?? point.instance.availabilityZone,
-  };
-}
-
-function createTotals(blocksTotal: number | null, report: (progress: JobProgress) => void) {
-  const done = new Map<string, number>();
-  return (volumeId: string, progress: Progress) => {
-    done.set(volumeId, progress.blocksDone);
-    const blocksDone = [...done.values()].reduce((sum, blocks) => sum + blocks, 0);
-    const percent = blocksTotal === null ? null : Math.floor((100 * blocksDone) / Math.max(1, blocksTotal));
-    report({ blocksDone, blocksTotal, bytesStored: 0, percent, step: 'restoring' });
   };
 }
 
@@ -127,7 +117,7 @@ async function run(worker: Worker, row: RestoreJobRow, job: JobRun): Promise<voi
   const ready = await prepare(worker, row);
   if (row.dryRun)
     return commit(worker, row, job, { volumes: [], leftovers: [], checks: await check(worker, row, ready) });
-  const onVolume = createTotals(null, job.report);
+  const onVolume = createTotals('restoring', job.report);
   const ended: Ended = { volumes: [], checks: [], leftovers: [] };
   await inParallel(ready.volumes, VOLUMES_AT_ONCE, async (volume) => {
     const task: RestoreTask = {
