@@ -30,7 +30,7 @@ async function start(dir: string): Promise<number> {
   const signal = interruption();
   try {
     checkFreeSpace(dir);
-    const system = await startSystem({ dir, say });
+    const system = await startSystem({ dir, say, signal });
     try {
       say(`ready: ${system.routerUrl}`);
       await serveDemo(system, dir, signal, say);
@@ -56,7 +56,7 @@ async function demo(
   let ok = false;
   try {
     checkFreeSpace(own, 6 * 2 ** 30 + 4 * (image?.bytes ?? 0));
-    const system = await startSystem({ dir: own, say });
+    const system = await startSystem({ dir: own, say, signal });
     const interrupted = new Promise<never>((_, reject) => {
       signal.addEventListener('abort', () => reject(new Exit(130, 'Interrupted.')), { once: true });
     });
@@ -99,8 +99,11 @@ async function main(): Promise<number> {
 }
 
 try {
-  process.exitCode = await main();
+  // Whatever a customer was still doing when it was interrupted does not hold the program.
+  process.exit(await main());
 } catch (error) {
+  const interrupted = error instanceof DOMException && error.name === 'AbortError';
+  if (interrupted) process.exit(130);
   say(error instanceof Error ? error.message : 'failed');
-  process.exitCode = error instanceof Exit ? error.code : EXIT.failed;
+  process.exit(error instanceof Exit ? error.code : EXIT.failed);
 }

@@ -107,9 +107,14 @@ function copyPaste(system: System, dir: string): string {
  * until `signal`.
  */
 export async function serveDemo(system: System, dir: string, signal: AbortSignal, say: Say): Promise<void> {
-  const tenants = await Promise.all(
+  if (signal.aborted) return;
+  const over = new Promise<void>((done) => signal.addEventListener('abort', () => done(), { once: true }));
+  const ready = Promise.all(
     system.regions.map(({ cell }) => ensureTenant(system, dir, cell, (text) => say(`${cell}: ${text}`))),
   );
+  // Filling disks takes a while: an interrupt does not wait for it.
+  const tenants = await Promise.race([ready, over]);
+  if (!tenants) return;
   writeDemoFile(system, dir, tenants);
   say(copyPaste(system, dir));
   const proofs = tenants.map((tenant) =>
@@ -121,7 +126,6 @@ export async function serveDemo(system: System, dir: string, signal: AbortSignal
     const seed = new Date().toISOString();
     for (const tenant of tenants) void useDisks(system.control, tenant, seed).catch(() => {}); // the sandbox is stopping
   }, ACTIVITY_EVERY_MS);
-  const over = new Promise<void>((done) => signal.addEventListener('abort', () => done(), { once: true }));
   void Promise.all(proofs).then(() => {
     if (!signal.aborted) say('serving; a backup every minute; Ctrl-C stops everything');
   });

@@ -111,6 +111,17 @@ async function bootstrapCell(region: Region, parts: Parts): Promise<Record<strin
   return env;
 }
 
+/** One after the other: the cells' roles are roles of the one server that they share here. */
+async function bootstrapCells(parts: Parts, signal: AbortSignal): Promise<[string, Record<string, string>][]> {
+  const environments: [string, Record<string, string>][] = [];
+  for (const region of REGIONS) {
+    signal.throwIfAborted();
+    environments.push([region.cell, await bootstrapCell(region, parts)]);
+  }
+  signal.throwIfAborted();
+  return environments;
+}
+
 function startCell(cell: string, env: Record<string, string>, parts: Parts): Promise<ServiceProcess> {
   return startService({
     name: `cell ${cell}`,
@@ -135,14 +146,14 @@ function startRouter(parts: Parts): Promise<ServiceProcess> {
   });
 }
 
-async function untilReady(routerUrl: string): Promise<void> {
+async function untilReady(routerUrl: string, signal: AbortSignal): Promise<void> {
   for (const { cell } of REGIONS) {
     const ask = () =>
       fetch(new URL(`/readyz?cell=${cell}`, routerUrl)).then(
         (response) => response.ok,
         () => false,
       );
-    await until(ask, Boolean, { what: `/readyz of ${cell}`, timeoutMs: READY_TIMEOUT_MS });
+    await until(ask, Boolean, { what: `/readyz of ${cell}`, timeoutMs: READY_TIMEOUT_MS, signal });
   }
 }
 
@@ -150,8 +161,12 @@ async function untilReady(routerUrl: string): Promise<void> {
  * Starts sandbox, PostgreSQL, the cells and the router on loopback, in that order, and waits until all are ready.
  * Whatever fails, what was started is stopped.
  */
-export async function startSystem(options: { dir: string; say: (text: string) => void }): Promise<System> {
-  const { dir, say } = options;
+export async function startSystem(options: {
+  dir: string;
+  say: (text: string) => void;
+  signal: AbortSignal;
+}): Promise<System> {
+  const { dir, say, signal } = options;
   await mkdir(join(dir, 'logs'), { recursive: true, mode: 0o700 });
   const services: ServiceProcess[] = [];
   let postgres: LocalPostgres | null = null;
@@ -192,16 +207,14 @@ export async function startSystem(options: { dir: string; say: (text: string) =>
       ),
     };
     say(`starting the cells ${REGIONS.map(({ cell }) => cell).join(', ')} and the router`);
-    // One after the other: the cells' roles are roles of the one server that they share here.
-    const environments: [string, Record<string, string>][] = [];
-    for (const region of REGIONS) environments.push([region.cell, await bootstrapCell(region, parts)]);
+    const environments = await bootstrapCells(parts, signal);
     const starting = [...environments.map(([cell, env]) => startCell(cell, env, parts)), startRouter(parts)];
     const outcomes = await Promise.allSettled(starting);
     // Those that did start are stopped again when one did not.
     for (const outcome of outcomes) if (outcome.status === 'fulfilled') services.push(outcome.value);
     for (const outcome of outcomes) if (outcome.status === 'rejected') throw outcome.reason;
     const routerUrl = `http://127.0.0.1:${ports['router']}`;
-    await untilReady(routerUrl);
+    await untilReady(routerUrl, signal);
     const failed = Promise.race(
       services.map(({ name, exited }) => exited.then(() => (stopping ? new Promise<string>(() => {}) : name))),
     );

@@ -120,3 +120,19 @@ test('an interrupt stops everything within five seconds and leaves no process', 
   expect(await Promise.race([ended, late])).toBe(0);
   expect(processesOf(dir)).toEqual([]);
 });
+
+test('an interrupt while the disks are being filled does not wait for them', async () => {
+  const other = mkdtempSync(join(tmpdir(), 'interrupt-'));
+  const early = start(other);
+  let said = '';
+  early.stderr?.on('data', (chunk: Buffer) => {
+    said += chunk.toString();
+  });
+  await vi.waitFor(() => expect(said).toContain('filling its disks'), { timeout: 60_000, interval: 100 });
+  const ended = exitOf(early);
+  const late = new Promise<string>((done) => setTimeout(() => done('late'), 5_000));
+  early.kill('SIGINT');
+  expect(await Promise.race([ended, late])).toBe(0);
+  expect(processesOf(other)).toEqual([]);
+  rmSync(other, { recursive: true, force: true });
+});
