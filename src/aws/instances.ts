@@ -1,4 +1,5 @@
 import {
+  DescribeInstanceAttributeCommand,
   DescribeVolumesCommand,
   type EC2Client,
   type Instance,
@@ -21,6 +22,31 @@ export type DiscoveredVolume = {
   tags: Record<string, string>;
 };
 
+/** The rest of what EC2 tells of an instance, kept for restores of whole instances. */
+export type InstanceConfiguration = {
+  imageId?: string | undefined;
+  architecture?: string | undefined;
+  bootMode?: string | undefined;
+  virtualizationType?: string | undefined;
+  enaSupport?: boolean | undefined;
+  rootDeviceName?: string | undefined;
+  /** What AWS bills for: `Linux/UNIX` costs no licence. */
+  platformDetails?: string | undefined;
+  productCodes?: string[] | undefined;
+  subnetId?: string | undefined;
+  privateIpAddress?: string | undefined;
+  securityGroupIds?: string[] | undefined;
+  keyName?: string | undefined;
+  instanceProfileArn?: string | undefined;
+  metadataOptions?: { HttpTokens?: string; HttpPutResponseHopLimit?: number; HttpEndpoint?: string } | undefined;
+  ebsOptimized?: boolean | undefined;
+  /** Sealed under the cell's data key; null: it has none; absent: the role may not read it. */
+  userData?: SealedText | null | undefined;
+};
+
+/** A text sealed with AES-256-GCM under a data key of its own, which only the worker's principal can unwrap. Base64. */
+export type SealedText = { wrappedKey: string; nonce: string; sealed: string };
+
 export type DiscoveredInstance = {
   instanceId: string;
   awsRegion: string;
@@ -31,8 +57,7 @@ export type DiscoveredInstance = {
   instanceType: string;
   tags: Record<string, string>;
   volumes: DiscoveredVolume[];
-  /** The rest of what EC2 tells, kept for restores of whole instances. */
-  configuration: Record<string, unknown>;
+  configuration: InstanceConfiguration;
 };
 
 const GIB = 2 ** 30;
@@ -41,7 +66,8 @@ const VOLUMES_PER_CALL = 200;
 const tagsOf = (tags: readonly Tag[] | undefined): Record<string, string> =>
   Object.fromEntries((tags ?? []).map(({ Key, Value }) => [Key ?? '', Value ?? '']));
 
-function configurationOf(instance: Instance): Record<string, unknown> {
+function configurationOf(instance: Instance): InstanceConfiguration {
+  const { HttpTokens, HttpPutResponseHopLimit, HttpEndpoint } = instance.MetadataOptions ?? {};
   return {
     imageId: instance.ImageId,
     architecture: instance.Architecture,
@@ -50,13 +76,17 @@ function configurationOf(instance: Instance): Record<string, unknown> {
     enaSupport: instance.EnaSupport,
     rootDeviceName: instance.RootDeviceName,
     platformDetails: instance.PlatformDetails,
-    productCodes: instance.ProductCodes?.map((code) => code.ProductCodeId),
+    productCodes: instance.ProductCodes?.flatMap((code) => code.ProductCodeId ?? []),
     subnetId: instance.SubnetId,
     privateIpAddress: instance.PrivateIpAddress,
-    securityGroupIds: instance.SecurityGroups?.map((group) => group.GroupId),
+    securityGroupIds: instance.SecurityGroups?.flatMap((group) => group.GroupId ?? []),
     keyName: instance.KeyName,
     instanceProfileArn: instance.IamInstanceProfile?.Arn,
-    metadataOptions: instance.MetadataOptions,
+    metadataOptions: {
+      ...(HttpTokens === undefined ? {} : { HttpTokens }),
+      ...(HttpPutResponseHopLimit === undefined ? {} : { HttpPutResponseHopLimit }),
+      ...(HttpEndpoint === undefined ? {} : { HttpEndpoint }),
+    },
     ebsOptimized: instance.EbsOptimized,
   };
 }
@@ -88,6 +118,14 @@ async function volumeDetails(ec2: EC2Client, ids: readonly string[]): Promise<Ma
     for (const volume of Volumes ?? []) details.set(volume.VolumeId ?? '', volume);
   }
   return details;
+}
+
+/** Base64 of an instance's user data, or null where it has none. Start-up scripts often hold secrets: seal it at once. */
+export async function userDataOf(ec2: EC2Client, awsRegion: string, instanceId: string): Promise<string | null> {
+  const { UserData } = await asking(`read the user data of ${instanceId}`, awsRegion, () =>
+    ec2.send(new DescribeInstanceAttributeCommand({ InstanceId: instanceId, Attribute: 'userData' })),
+  );
+  return UserData?.Value ?? null;
 }
 
 /**

@@ -1,8 +1,10 @@
 import {
+  CopySnapshotCommand,
   CreateSnapshotsCommand,
   DeleteSnapshotCommand,
   DescribeSnapshotsCommand,
   type EC2Client,
+  LockSnapshotCommand,
   paginateDescribeSnapshots,
   type Snapshot,
 } from '@aws-sdk/client-ec2';
@@ -12,6 +14,8 @@ import { asking, askingOfNew, awsErrorName, toAwsFault } from './faults.ts';
 import { MANAGED_BY, TAG } from './policies/document.ts';
 
 const POLL_MS = 500;
+/** InstanceSpecification, ExcludeDataVolumeIds: https://docs.aws.amazon.com/AWSEC2/latest/APIReference/API_InstanceSpecification.html */
+const EXCLUDED_DATA_VOLUMES_MAX = 40;
 
 /** An EBS snapshot of ours. */
 export type OwnSnapshot = {
@@ -33,6 +37,13 @@ export const ourTags = ({ tenantId, jobId }: OurTags) => [
   { Key: TAG.tenant, Value: tenantId },
   { Key: TAG.job, Value: jobId },
 ];
+
+/** Tags of the original may be set again, except AWS's own (`aws:…`). */
+export function settableTags(tags: Record<string, string>): { Key: string; Value: string }[] {
+  return Object.entries(tags)
+    .filter(([key]) => !key.startsWith('aws:'))
+    .map(([Key, Value]) => ({ Key, Value }));
+}
 
 function toOwn(snapshot: Snapshot): OwnSnapshot {
   return {
@@ -71,15 +82,26 @@ export async function findOwnSnapshots(
   });
 }
 
+/** Volumes that a set of snapshots leaves out. The boot volume has a parameter of its own: by its id AWS refuses it. */
+export type LeftOut = { bootVolume: boolean; dataVolumeIds: readonly string[] };
+
 /**
- * Snapshots of all volumes of an instance at one instant. CreateSnapshots has no client token: a job that is tried again
+ * Snapshots of all volumes of an instance at one instant, but those left out. CreateSnapshots has no client token: a job that is tried again
  * looks for its own snapshots first, and takes new ones only where none are.
  */
 export async function createInstanceSnapshots(
   ec2: EC2Client,
   awsRegion: string,
-  options: OurTags & { instanceId: string; excludeVolumeIds: readonly string[] },
+  options: OurTags & { instanceId: string; leaveOut: LeftOut },
 ): Promise<OwnSnapshot[]> {
+  const { bootVolume, dataVolumeIds } = options.leaveOut;
+  if (dataVolumeIds.length > EXCLUDED_DATA_VOLUMES_MAX) {
+    throw new Fault(
+      'aws_rejected',
+      `CreateSnapshots leaves out at most ${EXCLUDED_DATA_VOLUMES_MAX} data volumes of ${options.instanceId}; the selections exclude ${dataVolumeIds.length}.`,
+      { facts: { instanceId: options.instanceId } },
+    );
+  }
   const known = await findOwnSnapshots(ec2, awsRegion, options);
   if (known.length > 0) return known;
   return asking(`snapshot ${options.instanceId}`, awsRegion, async () => {
@@ -87,7 +109,8 @@ export async function createInstanceSnapshots(
       new CreateSnapshotsCommand({
         InstanceSpecification: {
           InstanceId: options.instanceId,
-          ...(options.excludeVolumeIds.length > 0 ? { ExcludeDataVolumeIds: [...options.excludeVolumeIds] } : {}),
+          ...(bootVolume ? { ExcludeBootVolume: true } : {}),
+          ...(dataVolumeIds.length > 0 ? { ExcludeDataVolumeIds: [...dataVolumeIds] } : {}),
         },
         Description: `Domicile ${options.jobId}`,
         TagSpecifications: [{ ResourceType: 'snapshot', Tags: ourTags(options) }],
@@ -118,6 +141,87 @@ export async function untilCompleted(
     if (Snapshots.every((snapshot) => snapshot.State === 'completed')) return Snapshots.map(toOwn);
     await clock.sleep(POLL_MS, signal);
   }
+}
+
+/** A snapshot by its id; undefined where the account has none. */
+export async function findSnapshot(
+  ec2: EC2Client,
+  awsRegion: string,
+  snapshotId: string,
+): Promise<OwnSnapshot | undefined> {
+  try {
+    const { Snapshots } = await ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [snapshotId] }));
+    return Snapshots?.map(toOwn)[0];
+  } catch (error) {
+    if (awsErrorName(error) === 'InvalidSnapshot.NotFound') return undefined;
+    throw toAwsFault(error, `look at ${snapshotId}`, awsRegion);
+  }
+}
+
+/** Copies a snapshot into the client's region, always encrypted. CopySnapshot takes no client token: look for it first. */
+export async function copySnapshot(
+  ec2: EC2Client,
+  awsRegion: string,
+  wanted: OurTags & { snapshotId: string; sourceAwsRegion: string; kmsKeyArn: string | null },
+): Promise<string> {
+  const description = `Domicile ${wanted.jobId} copy of ${wanted.snapshotId}`;
+  const { Snapshots } = await asking('list our snapshots', awsRegion, () =>
+    ec2.send(
+      new DescribeSnapshotsCommand({
+        OwnerIds: ['self'],
+        Filters: [{ Name: 'description', Values: [description] }],
+      }),
+    ),
+  );
+  const known = Snapshots?.find(({ State }) => State !== 'error')?.SnapshotId;
+  if (known) return known;
+  const { SnapshotId } = await asking(`copy ${wanted.snapshotId}`, awsRegion, () =>
+    ec2.send(
+      new CopySnapshotCommand({
+        SourceSnapshotId: wanted.snapshotId,
+        SourceRegion: wanted.sourceAwsRegion,
+        Description: description,
+        Encrypted: true,
+        ...(wanted.kmsKeyArn === null ? {} : { KmsKeyId: wanted.kmsKeyArn }),
+        TagSpecifications: [{ ResourceType: 'snapshot', Tags: ourTags(wanted) }],
+      }),
+    ),
+  );
+  return SnapshotId ?? '';
+}
+
+/**
+ * Locks a snapshot against deletion. In compliance mode nobody can end it once the cool-off has passed; locked twice, the
+ * later end holds.
+ */
+export async function lockSnapshot(
+  ec2: EC2Client,
+  awsRegion: string,
+  wanted: { snapshotId: string; mode: 'governance' | 'compliance'; days: number; coolOffHours: number | null },
+): Promise<Date> {
+  const { LockExpiresOn } = await asking(`lock ${wanted.snapshotId}`, awsRegion, () =>
+    ec2.send(
+      new LockSnapshotCommand({
+        SnapshotId: wanted.snapshotId,
+        LockMode: wanted.mode,
+        LockDuration: wanted.days,
+        ...(wanted.mode === 'compliance' && wanted.coolOffHours !== null ? { CoolOffPeriod: wanted.coolOffHours } : {}),
+      }),
+    ),
+  );
+  if (!LockExpiresOn) throw new Fault('aws_rejected', `AWS did not say until when ${wanted.snapshotId} is locked.`);
+  return LockExpiresOn;
+}
+
+/** How many snapshots are being written in the account and region. */
+export async function pendingSnapshots(ec2: EC2Client, awsRegion: string): Promise<number> {
+  return asking('count pending snapshots', awsRegion, async () => {
+    let count = 0;
+    const Filters = [{ Name: 'status', Values: ['pending'] }];
+    const pages = paginateDescribeSnapshots({ client: ec2, pageSize: 500 }, { OwnerIds: ['self'], Filters });
+    for await (const { Snapshots } of pages) count += Snapshots?.length ?? 0;
+    return count;
+  });
 }
 
 /** Deletes a snapshot; one that is gone is fine. */

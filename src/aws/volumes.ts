@@ -1,5 +1,7 @@
 import {
+  CreateTagsCommand,
   CreateVolumeCommand,
+  DeleteVolumeCommand,
   DescribeAvailabilityZonesCommand,
   DescribeVolumesCommand,
   type EC2Client,
@@ -7,8 +9,8 @@ import {
 } from '@aws-sdk/client-ec2';
 import type { Clock } from '../core/clock.ts';
 import { Fault } from '../core/faults.ts';
-import { asking, askingOfNew } from './faults.ts';
-import { ourTags, type OurTags } from './snapshots.ts';
+import { asking, askingOfNew, awsErrorName, toAwsFault } from './faults.ts';
+import { ourTags, type OurTags, settableTags } from './snapshots.ts';
 
 const POLL_MS = 300;
 
@@ -16,6 +18,8 @@ export type NewVolume = OurTags & {
   snapshotId: string;
   availabilityZone: string;
   volumeType: string | null;
+  /** Null: as large as the snapshot. */
+  sizeGiB: number | null;
   iops: number | null;
   throughput: number | null;
   kmsKeyArn: string | null;
@@ -28,14 +32,7 @@ export type NewVolume = OurTags & {
 const takesIops = (type: string | null) => type === 'gp3' || type === 'io1' || type === 'io2';
 
 /** Makes a volume, always encrypted, from a snapshot of ours. The client token makes a second try give the same volume. */
-export async function createVolume(
-  ec2: EC2Client,
-  awsRegion: string,
-  wanted: NewVolume,
-): Promise<{ volumeId: string; kmsKeyArn: string | null }> {
-  const theirs = Object.entries(wanted.tags)
-    .filter(([key]) => !key.startsWith('aws:'))
-    .map(([Key, Value]) => ({ Key, Value }));
+export async function createVolume(ec2: EC2Client, awsRegion: string, wanted: NewVolume): Promise<string> {
   const type = wanted.volumeType;
   return asking(`make a volume from ${wanted.snapshotId}`, awsRegion, async () => {
     const volume = await ec2.send(
@@ -46,12 +43,13 @@ export async function createVolume(
         ClientToken: wanted.clientToken,
         ...(wanted.kmsKeyArn === null ? {} : { KmsKeyId: wanted.kmsKeyArn }),
         ...(type === null ? {} : { VolumeType: type as VolumeType }),
+        ...(wanted.sizeGiB === null ? {} : { Size: wanted.sizeGiB }),
         ...(takesIops(type) && wanted.iops !== null ? { Iops: wanted.iops } : {}),
         ...(type === 'gp3' && wanted.throughput !== null ? { Throughput: wanted.throughput } : {}),
-        TagSpecifications: [{ ResourceType: 'volume', Tags: [...theirs, ...ourTags(wanted)] }],
+        TagSpecifications: [{ ResourceType: 'volume', Tags: [...settableTags(wanted.tags), ...ourTags(wanted)] }],
       }),
     );
-    return { volumeId: volume.VolumeId ?? '', kmsKeyArn: volume.KmsKeyId ?? null };
+    return volume.VolumeId ?? '';
   });
 }
 
@@ -80,4 +78,25 @@ export async function availabilityZones(ec2: EC2Client, awsRegion: string): Prom
     ec2.send(new DescribeAvailabilityZonesCommand({})),
   );
   return (AvailabilityZones ?? []).map((zone) => zone.ZoneName ?? '');
+}
+
+/** Gives a volume of ours the tags of its source. */
+export async function tagLike(
+  ec2: EC2Client,
+  awsRegion: string,
+  volumeId: string,
+  tags: Record<string, string>,
+): Promise<void> {
+  const Tags = settableTags(tags);
+  if (Tags.length === 0) return;
+  await asking(`tag ${volumeId}`, awsRegion, () => ec2.send(new CreateTagsCommand({ Resources: [volumeId], Tags })));
+}
+
+/** Deletes a volume; one that is gone is fine. */
+export async function deleteVolume(ec2: EC2Client, awsRegion: string, volumeId: string): Promise<void> {
+  try {
+    await ec2.send(new DeleteVolumeCommand({ VolumeId: volumeId }));
+  } catch (error) {
+    if (awsErrorName(error) !== 'InvalidVolume.NotFound') throw toAwsFault(error, `delete ${volumeId}`, awsRegion);
+  }
 }

@@ -10,7 +10,7 @@ import { openDatabase } from './db/client.ts';
 import { backupKind } from './jobs/backup.ts';
 import { discoverInstances } from './jobs/discover.ts';
 import { openQueue } from './jobs/queue.ts';
-import { restoreKind } from './jobs/restore.ts';
+import { restoreKind } from './jobs/restore/job.ts';
 import { applyRetention, instancesWithPoints } from './jobs/retention.ts';
 import { runJob } from './jobs/runner.ts';
 import { tenantIds, tick } from './jobs/scheduler.ts';

@@ -25,16 +25,47 @@ function restoredVolumes({ volumes }: RestoreJob): string[] {
       { title: 'SNAPSHOT', text: (volume) => volume.snapshotId },
       { title: 'SIZE', text: (volume) => formatBytes(volume.volumeBytes) },
       { title: 'ENCRYPTED', text: (volume) => (volume.encrypted ? (volume.kmsKeyArn ?? 'yes') : 'no') },
+      { title: 'ATTACHED', text: ({ attachedTo: at }) => at && `${at.instanceId} ${at.deviceName}` },
+      { title: 'TAKEN OFF, KEPT', text: (volume) => volume.previousVolumeId },
     ],
     volumes,
   );
 }
 
+/** The command that removes something, by its id. */
+function removal(awsRegion: string, id: string): string {
+  const commands: Record<string, string> = {
+    snap: 'delete-snapshot --region R --snapshot-id',
+    ami: 'deregister-image --region R --image-id',
+    vol: 'delete-volume --region R --volume-id',
+    i: 'terminate-instances --region R --instance-ids',
+  };
+  const command = commands[id.split('-')[0] ?? ''];
+  return command === undefined ? id : `aws ec2 ${command.replace('R', awsRegion)} ${id}`;
+}
+
+function costLine({ cost }: RestoreJob): string[] {
+  if (cost === null) return [];
+  return [
+    `About ${cost.once.toFixed(2)} ${cost.currency} once and ${cost.perMonth.toFixed(2)} a month (${cost.basis}).`,
+  ];
+}
+
+function leftoverLines({ awsRegion, leftovers }: RestoreJob): string[] {
+  if (leftovers.length === 0) return [];
+  return ['Left over in the account. To remove it:', ...leftovers.map((id) => `  ${removal(awsRegion, id)}`)];
+}
+
 function restoreLines(job: RestoreJob): string[] {
+  const { instance } = job;
   return [
     ...job.checks.map((check) => `${check.ok ? 'ok    ' : 'FAILED'}  ${check.check}: ${check.detail}`),
     ...restoredVolumes(job),
-    ...job.leftovers.map((leftover) => `Left over in the account, please delete: ${leftover}`),
+    ...(instance
+      ? [`Instance ${instance.instanceId} (${instance.instanceType}, ${instance.privateIpAddress ?? 'no address'})`]
+      : []),
+    ...costLine(job),
+    ...leftoverLines(job),
   ];
 }
 

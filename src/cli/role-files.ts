@@ -5,11 +5,12 @@ import type { Answer } from './api-client.ts';
 type Connection = Answer<'GET /v1/connections/{id}'>;
 
 /** The policies of a connection's role by the name of their file. */
-function documentsOf({ trustPolicy, backupPolicy, restorePolicy }: Connection) {
+function documentsOf({ trustPolicy, backupPolicy, restorePolicy, cleanUpPolicy }: Connection) {
   return {
     'trust-policy.json': trustPolicy,
     'backup-policy.json': backupPolicy,
     ...(restorePolicy ? { 'restore-policy.json': restorePolicy } : {}),
+    ...(cleanUpPolicy ? { 'clean-up-policy.json': cleanUpPolicy } : {}),
   };
 }
 
@@ -28,13 +29,16 @@ function shellWord(text: string): string {
 
 function roleCommands(connection: Connection, folder: string): string[] {
   const file = (name: string) => shellWord(`file://${join(folder, name)}`);
-  const role = shellWord(connection.roleName);
-  const put = (policy: string) =>
-    `aws iam put-role-policy --role-name ${role} --policy-name domicile-${policy} --policy-document ${file(`${policy}-policy.json`)}`;
+  const make = (role: string) =>
+    `aws iam create-role --role-name ${shellWord(role)} --assume-role-policy-document ${file('trust-policy.json')}`;
+  const put = (role: string, policy: string) =>
+    `aws iam put-role-policy --role-name ${shellWord(role)} --policy-name domicile-${policy} --policy-document ${file(`${policy}-policy.json`)}`;
+  const { roleName, cleanUpRoleName } = connection;
   return [
-    `aws iam create-role --role-name ${role} --assume-role-policy-document ${file('trust-policy.json')}`,
-    put('backup'),
-    ...(connection.restorePolicy ? [put('restore')] : []),
+    make(roleName),
+    put(roleName, 'backup'),
+    ...(connection.restorePolicy ? [put(roleName, 'restore')] : []),
+    ...(cleanUpRoleName === undefined ? [] : [make(cleanUpRoleName), put(cleanUpRoleName, 'clean-up')]),
   ];
 }
 

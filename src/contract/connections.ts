@@ -17,6 +17,12 @@ import {
 
 export const connectionState = z.enum(['PENDING', 'CONNECTED', 'INSUFFICIENT_PERMISSIONS', 'INSECURE', 'DISCONNECTED']);
 
+/** Where recovery points lie. */
+export const storage = z.enum(['vault', 'account']).openapi({
+  description:
+    '`vault`: blocks are copied into the cell. `account`: recovery points stay EBS snapshots of the account, and its role has no right to read a block.',
+});
+
 /** A policy document as JSON, ready for IAM. */
 export const policyDocument = z
   .record(z.string(), z.unknown())
@@ -39,7 +45,21 @@ export const connectionCreate = z
       .max(64)
       .optional(),
     kmsKeyArns: z.array(kmsKeyArn).max(64).optional(),
+    storage,
     restore: z.boolean().default(false).openapi({ description: 'Also ask for the rights that restores need' }),
+    restoreInPlace: z
+      .boolean()
+      .default(false)
+      .openapi({ description: 'Also ask for stopping tagged instances and swapping their volumes; needs `restore`' }),
+    cleanUp: z.boolean().default(false).openapi({
+      description:
+        'Also ask for a role that deletes what restore jobs made and no longer need. Without it a job lists what is left.',
+    }),
+  })
+  .superRefine(({ restore, restoreInPlace, cleanUp }, context) => {
+    const needy = { restoreInPlace, cleanUp };
+    for (const [name, wanted] of Object.entries(needy))
+      if (wanted && !restore) context.addIssue({ code: 'custom', path: [name], message: 'needs restore: true' });
   })
   .openapi('ConnectionCreate');
 
@@ -53,7 +73,10 @@ export const connectionSchema = z
     tag: awsTag,
     vpcIds: z.array(z.string()),
     kmsKeyArns: z.array(z.string()),
+    storage,
     restore: z.boolean(),
+    restoreInPlace: z.boolean(),
+    cleanUp: z.boolean(),
     externalId: z.uuid().openapi({ description: 'Made by us, unique, never changes' }),
     roleName: z.string(),
     roleArn: z.string(),
@@ -62,6 +85,8 @@ export const connectionSchema = z
     trustPolicy: policyDocument,
     backupPolicy: policyDocument,
     restorePolicy: policyDocument.optional(),
+    cleanUpRoleName: z.string().optional(),
+    cleanUpPolicy: policyDocument.optional(),
     missing: z
       .array(z.object({ action: z.string(), awsRegion: z.string(), detail: z.string() }))
       .openapi({ description: 'What the role cannot do; what that rules out' }),

@@ -1,8 +1,6 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import {
   awsInstanceId,
-  awsRegion,
-  awsVolumeId,
   body,
   idempotencyHeader,
   idParam,
@@ -10,7 +8,6 @@ import {
   idSchema,
   jobProblem,
   json,
-  kmsKeyArn,
   listQuery,
   pageOf,
   problemResponse,
@@ -46,7 +43,8 @@ export const progress = z.object({
   step: z.string().openapi({ description: 'What is being done now, such as snapshot, copy, manifest' }),
 });
 
-const jobBase = {
+/** What backup and restore jobs have in common. */
+export const jobBase = {
   state: jobState,
   connectionId: idSchema('connection'),
   awsRegion: z.string(),
@@ -92,7 +90,8 @@ export const backupJobCreate = z
   .openapi('BackupJobCreate');
 
 const params = { params: idParam };
-const jobFilters = { connectionId: z.string().optional(), state: jobState.optional() };
+/** Filters of both lists of jobs. */
+export const jobFilters = { connectionId: z.string().optional(), state: jobState.optional() };
 
 export const createBackupJob = createRoute({
   method: 'post',
@@ -145,105 +144,7 @@ export const abortBackupJob = createRoute({
   responses: { 202: json(backupJobSchema, 'The job, ABORTING or already ended'), ...problemResponse },
 });
 
-export const restoreTarget = z.strictObject({
-  connectionId: idReference('connection'),
-  awsRegion,
-  availabilityZone: z
-    .string()
-    .max(64)
-    .optional()
-    .openapi({ description: "For volumes; the source's zone when it lies in the target region" }),
-  kmsKeyArn: kmsKeyArn.optional().openapi({ description: "The source's key when the region is the same" }),
-});
-
-export const restoreJobCreate = z
-  .strictObject({
-    recoveryPointId: idReference('recoveryPoint'),
-    type: z.enum(['volume', 'snapshot']),
-    volumeIds: z
-      .array(awsVolumeId)
-      .min(1)
-      .max(128)
-      .optional()
-      .openapi({ description: 'Which volumes of the point; all when absent' }),
-    target: restoreTarget,
-    dryRun: z.boolean().default(false).openapi({ description: 'Only check; nothing is created' }),
-  })
-  .openapi('RestoreJobCreate');
-
-export const restoredVolume = z.object({
-  sourceVolumeId: z.string(),
-  volumeBytes: z.number().int(),
-  snapshotId: z.string().nullable(),
-  volumeId: z.string().nullable(),
-  encrypted: z.boolean(),
-  kmsKeyArn: z.string().nullable(),
-  blocksWritten: z.number().int(),
-});
-
-export const restoreJobSchema = z
-  .object({
-    id: idSchema('restoreJob'),
-    ...jobBase,
-    recoveryPointId: idSchema('recoveryPoint'),
-    type: z.enum(['volume', 'snapshot']),
-    target: restoreTarget,
-    dryRun: z.boolean(),
-    volumes: z.array(restoredVolume),
-    checks: z
-      .array(z.object({ check: z.string(), ok: z.boolean(), detail: z.string() }))
-      .openapi({ description: 'Findings of a dry run' }),
-    leftovers: z
-      .array(z.string())
-      .openapi({ description: 'What we made in the account, no longer need and may not delete' }),
-  })
-  .openapi('RestoreJob');
-
-export const createRestoreJob = createRoute({
-  method: 'post',
-  path: '/v1/restore-jobs',
-  operationId: 'createRestoreJob',
-  tags: ['Restore jobs'],
-  summary: 'Restore a recovery point',
-  security,
-  request: { headers: idempotencyHeader, body: body(restoreJobCreate) },
-  responses: { 202: json(restoreJobSchema, 'The job'), ...problemResponse },
-});
-
-export const listRestoreJobs = createRoute({
-  method: 'get',
-  path: '/v1/restore-jobs',
-  operationId: 'listRestoreJobs',
-  tags: ['Restore jobs'],
-  summary: 'Restore jobs, newest first',
-  security,
-  request: { query: z.strictObject({ ...listQuery, ...jobFilters, recoveryPointId: z.string().optional() }) },
-  responses: { 200: json(pageOf(restoreJobSchema), 'A page of jobs'), ...problemResponse },
-});
-
-export const getRestoreJob = createRoute({
-  method: 'get',
-  path: '/v1/restore-jobs/{id}',
-  operationId: 'getRestoreJob',
-  tags: ['Restore jobs'],
-  summary: 'One restore job',
-  security,
-  request: params,
-  responses: { 200: json(restoreJobSchema, 'The job'), ...problemResponse },
-});
-
-export const abortRestoreJob = createRoute({
-  method: 'post',
-  path: '/v1/restore-jobs/{id}/abort',
-  operationId: 'abortRestoreJob',
-  tags: ['Restore jobs'],
-  summary: 'Abort a restore',
-  security,
-  request: params,
-  responses: { 202: json(restoreJobSchema, 'The job, ABORTING or already ended'), ...problemResponse },
-});
-
-const eventStream = {
+export const eventStream = {
   200: {
     description:
       "Server-sent events: `progress` (the job's progress) and `state` (the whole job). Ends after the final state.",
@@ -251,7 +152,7 @@ const eventStream = {
   },
   ...problemResponse,
 };
-const eventRequest = { params: idParam, headers: z.object({ 'last-event-id': z.string().max(32).optional() }) };
+export const eventRequest = { params: idParam, headers: z.object({ 'last-event-id': z.string().max(32).optional() }) };
 
 export const backupJobEvents = createRoute({
   method: 'get',
@@ -259,17 +160,6 @@ export const backupJobEvents = createRoute({
   operationId: 'backupJobEvents',
   tags: ['Backup jobs'],
   summary: 'Follow a backup job',
-  security,
-  request: eventRequest,
-  responses: eventStream,
-});
-
-export const restoreJobEvents = createRoute({
-  method: 'get',
-  path: '/v1/restore-jobs/{id}/events',
-  operationId: 'restoreJobEvents',
-  tags: ['Restore jobs'],
-  summary: 'Follow a restore job',
   security,
   request: eventRequest,
   responses: eventStream,

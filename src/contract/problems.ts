@@ -24,6 +24,8 @@ export const PROBLEMS = {
   connection_not_usable: { status: 409, title: 'The connection cannot be used now' },
   recovery_point_not_usable: { status: 409, title: 'The recovery point cannot be used' },
   restore_not_enabled: { status: 409, title: 'The connection does not allow restores' },
+  licence_not_portable: { status: 422, title: 'The licence of the source does not come with its volumes' },
+  recovery_point_locked: { status: 409, title: 'The recovery point is locked' },
   less_encrypted_than_source: { status: 422, title: 'The target would be less encrypted than the source' },
   role_not_assumable: { status: 424, title: 'The role cannot be assumed' },
   role_insecure: { status: 424, title: 'The role works without our External ID' },

@@ -31,6 +31,10 @@ export const recoveryPointSchema = z
     pointInTime: timestamp.openapi({ description: 'The instant that the data is of' }),
     createdTime: timestamp.openapi({ description: 'When the point became restorable' }),
     expiresAt: timestamp.nullable(),
+    storage: z
+      .enum(['vault', 'account'])
+      .openapi({ description: 'In the vault of the cell, or as EBS snapshots that never left the account' }),
+    lockedUntil: timestamp.nullable().openapi({ description: 'Until then EBS refuses to delete its snapshots' }),
     instance: z
       .object({ name: z.string().nullable(), instanceType: z.string(), availabilityZone: z.string(), tags: awsTags })
       .openapi({ description: 'The instance as it was' }),

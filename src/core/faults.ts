@@ -47,6 +47,8 @@ export const FAULTS = {
   aws_resource_not_found: { retry: 'never', owner: 'customer-account' },
   aws_quota_exceeded: { retry: 'later', owner: 'customer-account' },
   aws_throttled: { retry: 'now', owner: 'customer-account' },
+  licence_not_portable: { retry: 'never', owner: 'caller' },
+  recovery_point_locked: { retry: 'later', owner: 'caller' },
   aws_rejected: { retry: 'never', owner: 'customer-account' },
   // stored data
   block_checksum_mismatch: { retry: 'now', owner: 'platform' },

@@ -64,7 +64,10 @@ async function connect(api: ApiClient, access: AwsAccess, account: DemoTenant['a
     awsRegions: [account.awsRegion],
     tag: DEMO_TAG,
     kmsKeyArns: [account.kmsKeyArn],
+    storage: 'vault',
     restore: true,
+    restoreInPlace: true,
+    cleanUp: true,
   });
   await createRole(access, connection);
   await api('POST', `/v1/connections/${connection.id}/verify`);

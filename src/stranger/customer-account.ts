@@ -87,6 +87,8 @@ export type RoleDocuments = {
   trustPolicy: unknown;
   backupPolicy: unknown;
   restorePolicy?: unknown;
+  cleanUpRoleName?: string;
+  cleanUpPolicy?: unknown;
 };
 
 /** Makes the role that a connection asks for, from its documents alone: what the onboarding page tells a customer to do. */
@@ -106,5 +108,8 @@ export async function createRole(access: AwsAccess, documents: RoleDocuments): P
     if (document)
       await iam.send(new PutRolePolicyCommand({ RoleName, PolicyName, PolicyDocument: JSON.stringify(document) }));
   }
+  const { cleanUpRoleName, cleanUpPolicy, trustPolicy } = documents;
+  if (cleanUpRoleName)
+    await createRole(access, { roleName: cleanUpRoleName, trustPolicy, backupPolicy: cleanUpPolicy });
   iam.destroy();
 }

@@ -35,7 +35,8 @@ export function createMemoryStore(): BlobStore & { objects: Map<string, Uint8Arr
 
 /** A key service under one master key. `calls` counts, by purpose, what was asked of it. */
 export function createMemoryKeys(master: Uint8Array = randomBytes(32)) {
-  const calls = { generate: { pack: 0, index: 0 }, unwrap: { pack: 0, index: 0 } };
+  const none = { pack: 0, index: 0, configuration: 0 };
+  const calls = { generate: { ...none }, unwrap: { ...none } };
   const additional = ({ cell, tenant, volume, run, purpose }: KeyContext) =>
     Buffer.from(JSON.stringify([cell, tenant, volume, run, purpose]));
   const service: KeyService = {

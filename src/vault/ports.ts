@@ -64,8 +64,17 @@ export type BlockSink = {
 /** What a key may be used for; bound into the key and refused by the key service for anything else. */
 export type KeyPurpose = 'pack' | 'index';
 
-/** Names a key by its use, all opaque ids: it appears in the clear in the key service's own log. */
-export type KeyContext = { cell: string; tenant: string; volume: string; run: string; purpose: KeyPurpose };
+/**
+ * Names a key by its use: `volume` is what the data belongs to (with purpose `configuration`, an instance). All opaque ids: it
+ * appears in the clear in the key service's own log.
+ */
+export type KeyContext = {
+  cell: string;
+  tenant: string;
+  volume: string;
+  run: string;
+  purpose: KeyPurpose | 'configuration';
+};
 
 /** Makes and opens data keys (256 bit) under the cell's *data* key. A wrong context never opens a key. */
 export type KeyService = {

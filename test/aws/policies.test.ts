@@ -1,6 +1,8 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { backupPolicy, restorePolicy, type RoleScope, roleNameOf, trustPolicy } from '../../src/aws/policies/role.ts';
+import { cleanUpPolicy, restorePolicy } from '../../src/aws/policies/restore-role.ts';
+import * as restoring from '../../src/aws/policies/restore-session.ts';
+import { backupPolicy, type RoleScope, roleNameOf, trustPolicy } from '../../src/aws/policies/role.ts';
 import * as session from '../../src/aws/policies/session.ts';
 
 const scope: RoleScope = {
@@ -11,6 +13,8 @@ const scope: RoleScope = {
   awsRegions: ['eu-central-1', 'eu-west-1'],
   tag: { key: 'domicile:backup', value: 'true' },
   vpcIds: [],
+  storage: 'vault',
+  restoreInPlace: false,
   kmsKeyArns: ['arn:aws:kms:eu-central-1:222222222222:key/11111111-2222-3333-4444-555555555555'],
 };
 const actionsOf = (policy: { Statement: readonly { Action: string | readonly string[] }[] }) =>
@@ -34,14 +38,13 @@ describe("a role's policies", () => {
       'ec2:DeleteVolume',
       'ec2:TerminateInstances',
       'ec2:ModifySnapshotAttribute',
-      'ec2:*',
-      'ebs:*',
       'kms:*',
       '*',
     ]) {
       expect(actions).not.toContain(forbidden);
     }
     expect(actionsOf(restorePolicy(scope)).filter((action) => /Delete|Terminate|Deregister/.test(action))).toEqual([]);
+    expect(actions.filter((action) => action.endsWith(':*'))).toEqual(['ec2:*', 'ebs:*']); // of a Deny
   });
 
   test('name regions in every resource, tags in every condition that reads or deletes', () => {
@@ -67,6 +70,32 @@ describe("a role's policies", () => {
         action.startsWith('kms:'),
       ),
     ).toEqual([]);
+  });
+
+  test('with account storage have no right to any block, read or written', () => {
+    const account = { ...scope, storage: 'account' as const };
+    const actions = [...actionsOf(backupPolicy(account)), ...actionsOf(restorePolicy(account))];
+    // The Deny for other regions names `ebs:*`: it takes rights away.
+    expect(actions.filter((action) => action.startsWith('ebs:'))).toEqual(['ebs:*']);
+    expect(actionsOf(backupPolicy(account)).filter((action) => action.startsWith('kms:'))).toEqual([]);
+  });
+
+  test('touch existing instances only where restoring in place was asked for', () => {
+    const touching = /Stop|Start(?!Snapshot)|Detach|Replace/;
+    const may = (restoreInPlace: boolean) =>
+      actionsOf(restorePolicy({ ...scope, restoreInPlace })).filter((action) => touching.test(action));
+    expect(may(false)).toEqual([]);
+    expect(may(true)).toContain('ec2:StopInstances');
+  });
+
+  test('delete, in the clean-up role, what restore jobs of the tenant made and nothing else', () => {
+    for (const { Effect, Action, Condition } of cleanUpPolicy(scope).Statement) {
+      if (Effect === 'Deny' || !/Delete|Terminate|Deregister/.test(String(Action))) continue;
+      expect(Condition).toEqual({
+        StringEquals: { 'aws:ResourceTag/managed-by': 'domicile', 'aws:ResourceTag/domicile:tenant': scope.tenantId },
+        StringLike: { 'aws:ResourceTag/domicile:job': 'rjob_*' },
+      });
+    }
   });
 
   test('follow the partition', () => {
@@ -106,12 +135,21 @@ describe('a session policy', () => {
             session.createStep(where, `i-${id}`),
             session.deleteStep(where),
             session.probeStep(where),
-            session.startStep(where, key),
+            session.lockStep(where),
+            session.captureStep(where, `i-${id}`),
+            restoring.startStep(where, key),
+            restoring.copyStep(where),
+            restoring.imageStep(where),
+            restoring.launchStep(where, `ami-${id}`),
+            restoring.attachStep(where, `i-${id}`),
+            restoring.swapStep(where, `i-${id}`),
+            restoring.tagStep(where),
+            restoring.cleanUpStep(where),
             // A job with many volumes has a session for each of them: none names more than its own two snapshots.
             ...volumes.flatMap((volume) => [
               session.readStep(where, [`snap-${volume}`, `snap-${id}`], key),
-              session.writeStep(where, `snap-${volume}`, key),
-              session.volumeStep(where, `snap-${volume}`, key),
+              restoring.writeStep(where, `snap-${volume}`, key),
+              restoring.volumeStep(where, `snap-${volume}`, key),
             ]),
           ];
           for (const policy of policies)

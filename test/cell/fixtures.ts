@@ -14,6 +14,7 @@ export const KEY = (awsRegion: string) =>
 
 export const connectionBody = (change: Record<string, unknown> = {}) => ({
   awsAccountId: ACCOUNT,
+  storage: 'vault',
   awsRegions: ['eu-central-1'],
   tag: { key: 'domicile:backup', value: 'true' },
   ...change,
@@ -59,7 +60,7 @@ export async function discovered(
       instanceType: 't3.small',
       tags: { Name: 'db-1' },
       volumes: [],
-      configuration: { secret: 'not for the API' },
+      configuration: { keyName: 'not for the API', rootDeviceName: '/dev/xvda', platformDetails: 'Linux/UNIX' },
       discoveredAt: now,
       ...change,
     }),
@@ -112,7 +113,7 @@ export async function pointOf(
         instanceType: 't3.small',
         availabilityZone: 'eu-central-1a',
         tags: {},
-        configuration: { secret: 'not for the API' },
+        configuration: { keyName: 'not for the API', rootDeviceName: '/dev/xvda', platformDetails: 'Linux/UNIX' },
       },
       volumes: [volume(VOLUMES[0], false), volume(VOLUMES[1], true)],
       ...change,

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import { expiredPoints } from '../../src/cell/jobs/retention.ts';
-import { targetKey } from '../../src/cell/jobs/restore-volume.ts';
+import { targetKey } from '../../src/cell/jobs/restore/context.ts';
 import { verdictOf } from '../../src/cell/jobs/runner.ts';
 import { selectInstances } from '../../src/cell/jobs/selection.ts';
 import { type Findings, stateAfter } from '../../src/cell/jobs/verify.ts';
@@ -159,11 +159,24 @@ describe('a job that stopped', () => {
     expect(verdict('aws_throttled', 8).change).toMatchObject({ state: 'FAILED', problem: { code: 'aws_throttled' } });
   });
 });
-
-test('a restored volume is never less encrypted than its source', () => {
+test('a restored volume keeps the key of its source, unless another one is named', () => {
+  const target = { connectionId: 'con', awsRegion: 'eu-central-1' };
+  const keyOf = (
+    source: { encrypted: boolean; kmsKeyArn: string | null },
+    wanted: { all?: string; one?: string } = {},
+  ) =>
+    targetKey(
+      {
+        target: { ...target, kmsKeyArn: wanted.all },
+        volumeOptions: [{ sourceVolumeId: 'vol-1', kmsKeyArn: wanted.one }],
+      },
+      { volumeId: 'vol-1', ...source },
+    );
   const encrypted = { encrypted: true, kmsKeyArn: 'arn:source' };
-  expect(targetKey(encrypted, undefined)).toBe('arn:source');
-  expect(targetKey(encrypted, 'arn:wanted')).toBe('arn:wanted');
-  expect(targetKey({ encrypted: false, kmsKeyArn: null }, 'arn:wanted')).toBe('arn:wanted');
-  expect(targetKey({ encrypted: false, kmsKeyArn: null }, undefined)).toBeNull(); // the volume gets the account's default key
+  const plain = { encrypted: false, kmsKeyArn: null };
+  expect(keyOf(encrypted)).toBe('arn:source');
+  expect(keyOf(encrypted, { all: 'arn:wanted' })).toBe('arn:wanted');
+  expect(keyOf(encrypted, { all: 'arn:wanted', one: 'arn:its-own' })).toBe('arn:its-own');
+  expect(keyOf(plain, { all: 'arn:wanted' })).toBe('arn:wanted');
+  expect(keyOf(plain)).toBeNull(); // the volume gets the account's default key
 });

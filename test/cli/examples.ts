@@ -37,7 +37,10 @@ export const connection = {
   tag: { key: 'backup', value: 'yes' },
   vpcIds: [],
   kmsKeyArns: [],
+  storage: 'vault',
   restore: true,
+  restoreInPlace: false,
+  cleanUp: false,
   externalId: '7a1cbd4e-0a43-4c63-9f0e-1f3c6f0f6a11',
   roleName: 'DomicileBackup-eu',
   roleArn: 'arn:aws:iam::123456789012:role/DomicileBackup-eu',
@@ -113,10 +116,13 @@ export function restoreJob(state: string, more: object = {}) {
     progress: progressAt(0),
     recoveryPointId: id.point,
     type: 'volume',
+    mode: 'new',
     target: { connectionId: id.connection, awsRegion: 'eu-central-1' },
     dryRun: false,
     volumes: [],
+    instance: null,
     checks: [],
+    cost: null,
     leftovers: [],
     ...more,
   };
@@ -135,6 +141,8 @@ export const recoveryPoint = {
   pointInTime: time,
   createdTime: time,
   expiresAt: null,
+  storage: 'vault',
+  lockedUntil: null,
   instance: { name: 'db-1', instanceType: 't3.medium', availabilityZone: 'eu-central-1a', tags: {} },
   volumes: [
     {

@@ -147,10 +147,33 @@ describe.concurrent('restore', () => {
     expect(server.calls.at(-1)?.body).toEqual({
       recoveryPointId: id.point,
       type: 'volume',
+      mode: 'new',
       volumeIds: ['vol-0123456789abcdef0'],
       target: { connectionId: id.connection, awsRegion: 'eu-central-1', availabilityZone: 'eu-central-1b' },
       dryRun: false,
     });
+  });
+
+  test('an instance is sent with what the options say, and with null for what it is to be without', async () => {
+    const { env, server } = await serve({
+      getRecoveryPoint: () => ok(recoveryPoint),
+      createRestoreJob: () => ok(restoreJob('CREATED'), 202),
+    });
+    const options = ['--type', 'instance', '--subnet', 'subnet-0123456789abcdef0', '--no-key-pair'];
+    const { code } = await runCommand([...restore, ...options], { env });
+    expect(code).toBe(0);
+    expect(server.calls.at(-1)?.body).toMatchObject({
+      type: 'instance',
+      instance: { subnetId: 'subnet-0123456789abcdef0', keyName: null },
+    });
+  });
+
+  test('what is left over comes with the command that removes it', async () => {
+    const leftovers = ['snap-0123456789abcdef0', 'ami-0123456789abcdef0'];
+    const { env } = await serve({ getRestoreJob: () => ok(restoreJob('COMPLETED', { leftovers })) });
+    const { stdout } = await runCommand(['jobs', 'show', id.restoreJob], { env });
+    expect(stdout).toContain('aws ec2 delete-snapshot --region eu-central-1 --snapshot-id snap-0123456789abcdef0');
+    expect(stdout).toContain('aws ec2 deregister-image --region eu-central-1 --image-id ami-0123456789abcdef0');
   });
 
   test('a dry run waits for its findings, and exits 1 when one is bad', async () => {

@@ -6,7 +6,7 @@ import { regionOf } from '../../regions/index.ts';
 import { createAwsClients, tierCredentials } from '../../src/aws/clients.ts';
 import { backupKind } from '../../src/cell/jobs/backup.ts';
 import { discoverInstances } from '../../src/cell/jobs/discover.ts';
-import { restoreKind } from '../../src/cell/jobs/restore.ts';
+import { restoreKind } from '../../src/cell/jobs/restore/job.ts';
 import { runJob } from '../../src/cell/jobs/runner.ts';
 import { startDueRules } from '../../src/cell/jobs/scheduler.ts';
 import { verifyConnection } from '../../src/cell/jobs/verify.ts';
@@ -91,13 +91,18 @@ export async function openWorld() {
     tenant: Tenant,
     who: Awaited<ReturnType<typeof customer>>,
     change: (documents: RoleDocuments) => RoleDocuments = (same) => same,
+    more: object = {},
   ): Promise<Json> {
     const body = {
       awsAccountId: who.account.awsAccountId,
       awsRegions: [AWS_REGION],
       tag: TAG,
       kmsKeyArns: [who.kmsKeyArn],
+      storage: 'vault',
       restore: true,
+      restoreInPlace: true,
+      cleanUp: true,
+      ...more,
     };
     const { json } = await tenant.call('POST', '/v1/connections', { body });
     await createRole(who.access, change(json));

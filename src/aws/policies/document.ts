@@ -1,7 +1,9 @@
+import { ID_PREFIXES } from '../../core/ids.ts';
+
 /** One statement of an IAM policy. */
 export type Statement = {
   Sid?: string;
-  Effect: 'Allow';
+  Effect: 'Allow' | 'Deny';
   Principal?: { AWS: string };
   Action: string | readonly string[];
   Resource?: string | readonly string[];
@@ -18,6 +20,9 @@ export function policyDocument(...Statement: readonly Statement[]): PolicyDocume
 /** Tags on everything that we make in a customer's account: by them, and only by them, we find, read and delete it. */
 export const TAG = { managedBy: 'managed-by', tenant: 'domicile:tenant', job: 'domicile:job' } as const;
 export const MANAGED_BY = 'domicile';
+
+/** Values of the job tag, as policies match them: what a backup made, and what a restore made. */
+export const JOB_TAGS = { backup: `${ID_PREFIXES.backupJob}_*`, restore: `${ID_PREFIXES.restoreJob}_*` } as const;
 
 /** Where a role's rights lie: the customer's account in its partition. */
 export type Place = { partition: string; dnsSuffix: string; awsAccountId: string };

@@ -1,5 +1,6 @@
 import {
   ec2Arn,
+  JOB_TAGS,
   type Place,
   type PolicyDocument,
   policyDocument,
@@ -16,11 +17,20 @@ export type RoleScope = Place & {
   tag: { key: string; value: string };
   vpcIds: readonly string[];
   kmsKeyArns: readonly string[];
+  /** `account`: recovery points stay EBS snapshots of the account, and no right to read their blocks is asked for. */
+  storage: 'vault' | 'account';
+  /** Also swap the volumes of the instances that are backed up. */
+  restoreInPlace: boolean;
 };
 
 /** Name of the role that a connection's customer makes: fixed, so that no call-back has to tell us. At most 64 characters. */
 export function roleNameOf(connectionId: string): string {
   return `domicile-${connectionId.slice(-26)}`;
+}
+
+/** Name of the role that removes what restores leave behind. */
+export function cleanUpRoleNameOf(roleName: string): string {
+  return `${roleName}-cleanup`;
 }
 
 export function roleArn(place: Place, roleName: string): string {
@@ -45,7 +55,9 @@ export function trustPolicy(options: { connectorRoleArn: string; externalId: str
   });
 }
 
-const each = (scope: RoleScope, rest: string) => scope.awsRegions.map((awsRegion) => ec2Arn(scope, awsRegion, rest));
+/** A resource in every region of the connection. */
+const each = (scope: RoleScope, rest: string): string[] =>
+  scope.awsRegions.map((awsRegion) => ec2Arn(scope, awsRegion, rest));
 
 const DISCOVER = [
   'DescribeInstances',
@@ -56,7 +68,8 @@ const DISCOVER = [
   'DescribeSubnets',
 ];
 
-function discover(scope: RoleScope, more: readonly string[] = []): Statement {
+/** Looking around: EC2 cannot limit these to tags or VPCs, only to regions (service authorization reference). */
+export function discover(scope: RoleScope, more: readonly string[] = []): Statement {
   return {
     Sid: 'Discover',
     Effect: 'Allow',
@@ -100,111 +113,44 @@ function takeSnapshots(scope: RoleScope): Statement[] {
   ];
 }
 
-/**
- * The rights of a backup: snapshots of tagged instances, and reading and deleting the snapshots that carry this tenant's
- * tag, nothing else. Tags can only be set while creating, or the role could adopt the customer's own snapshots.
- */
-export function backupPolicy(scope: RoleScope): PolicyDocument {
-  const ours = { StringEquals: resourceTags(scope.tenantId) };
+/** Reading the blocks of our own snapshots, and the named keys that this takes: what `account` storage does without. */
+function readBlocks(scope: RoleScope, ours: Statement['Condition'] & object): Statement[] {
   const read = ['ebs:ListSnapshotBlocks', 'ebs:ListChangedBlocks', 'ebs:GetSnapshotBlock'];
-  const keys: Statement[] =
-    scope.kmsKeyArns.length === 0
-      ? []
-      : [
-          {
-            Sid: 'ReadNamedKeys',
-            Effect: 'Allow',
-            Action: ['kms:Decrypt', 'kms:DescribeKey'],
-            Resource: scope.kmsKeyArns,
-          },
-        ];
-  return policyDocument(
-    discover(scope),
-    ...takeSnapshots(scope),
-    { Sid: 'ReadOwnSnapshots', Effect: 'Allow', Action: read, Resource: each(scope, 'snapshot/*'), Condition: ours },
-    {
-      Sid: 'DeleteOwnSnapshots',
-      Effect: 'Allow',
-      Action: 'ec2:DeleteSnapshot',
-      Resource: each(scope, 'snapshot/*'),
-      Condition: ours,
-    },
-    ...keys,
-  );
-}
-
-function writeSnapshots(scope: RoleScope): Statement[] {
-  const ours = { StringEquals: resourceTags(scope.tenantId) };
+  const keys: Statement[] = [
+    { Sid: 'ReadNamedKeys', Effect: 'Allow', Action: ['kms:Decrypt', 'kms:DescribeKey'], Resource: scope.kmsKeyArns },
+  ];
   return [
-    {
-      Sid: 'StartSnapshot',
-      Effect: 'Allow',
-      Action: 'ebs:StartSnapshot',
-      Resource: each(scope, 'snapshot/*'),
-      Condition: { StringEquals: requestTags(scope.tenantId), NumericLessThanEquals: { 'ebs:VolumeSize': '65536' } },
-    },
-    {
-      Sid: 'WriteOwnSnapshot',
-      Effect: 'Allow',
-      Action: ['ebs:PutSnapshotBlock', 'ebs:CompleteSnapshot'],
-      Resource: each(scope, 'snapshot/*'),
-      Condition: ours,
-    },
-    {
-      Sid: 'FromOwnSnapshot',
-      Effect: 'Allow',
-      Action: 'ec2:CreateVolume',
-      Resource: each(scope, 'snapshot/*'),
-      Condition: ours,
-    },
-    {
-      Sid: 'NewVolumeOursEncrypted',
-      Effect: 'Allow',
-      Action: 'ec2:CreateVolume',
-      Resource: each(scope, 'volume/*'),
-      Condition: { StringEquals: requestTags(scope.tenantId), Bool: { 'ec2:Encrypted': 'true' } },
-    },
-    {
-      Sid: 'TagOnlyWhileRestoring',
-      Effect: 'Allow',
-      Action: 'ec2:CreateTags',
-      Resource: [...each(scope, 'volume/*'), ...each(scope, 'snapshot/*')],
-      Condition: {
-        StringEquals: { 'ec2:CreateAction': ['CreateVolume', 'StartSnapshot'], ...requestTags(scope.tenantId) },
-      },
-    },
+    { Sid: 'ReadOwnSnapshots', Effect: 'Allow', Action: read, Resource: each(scope, 'snapshot/*'), Condition: ours },
+    ...(scope.kmsKeyArns.length === 0 ? [] : keys),
   ];
 }
 
-const KEY_USE = [
-  'Decrypt',
-  'DescribeKey',
-  'Encrypt',
-  'GenerateDataKey',
-  'GenerateDataKeyWithoutPlaintext',
-  'ReEncryptFrom',
-  'ReEncryptTo',
-];
-
-/** The rights of a restore to snapshots and volumes: new things only, ours by tag, volumes always encrypted. Deletes nothing. */
-export function restorePolicy(scope: RoleScope): PolicyDocument {
-  const keys: Statement[] =
-    scope.kmsKeyArns.length === 0
-      ? []
-      : [
-          {
-            Sid: 'UseNamedKeys',
-            Effect: 'Allow',
-            Action: KEY_USE.map((name) => `kms:${name}`),
-            Resource: scope.kmsKeyArns,
-          },
-          {
-            Sid: 'GrantNamedKeysToEbs',
-            Effect: 'Allow',
-            Action: 'kms:CreateGrant',
-            Resource: scope.kmsKeyArns,
-            Condition: { Bool: { 'kms:GrantIsForAWSResource': 'true' } },
-          },
-        ];
-  return policyDocument(discover(scope, ['DescribeAvailabilityZones']), ...writeSnapshots(scope), ...keys);
+/**
+ * The rights of a backup: snapshots of tagged instances, and reading and deleting the snapshots that its jobs made for
+ * this tenant, nothing else. Tags can only be set while creating, or the role could adopt the customer's own snapshots.
+ * With `account` storage there is no `ebs:` right at all: IAM, not our word, stops extraction.
+ */
+export function backupPolicy(scope: RoleScope): PolicyDocument {
+  const ours = { StringEquals: resourceTags(scope.tenantId) };
+  const byBackups = { ...ours, StringLike: { [`aws:ResourceTag/${TAG.job}`]: JOB_TAGS.backup } };
+  const { key, value } = scope.tag;
+  return policyDocument(
+    discover(scope),
+    {
+      Sid: 'ConfigurationOfChosenInstances',
+      Effect: 'Allow',
+      Action: 'ec2:DescribeInstanceAttribute',
+      Resource: each(scope, 'instance/*'),
+      Condition: { StringEquals: { [`aws:ResourceTag/${key}`]: value } },
+    },
+    ...takeSnapshots(scope),
+    ...(scope.storage === 'vault' ? readBlocks(scope, ours) : []),
+    {
+      Sid: scope.storage === 'vault' ? 'DeleteOwnSnapshots' : 'LockAndDeleteOwnSnapshots',
+      Effect: 'Allow',
+      Action: scope.storage === 'vault' ? 'ec2:DeleteSnapshot' : ['ec2:DeleteSnapshot', 'ec2:LockSnapshot'],
+      Resource: each(scope, 'snapshot/*'),
+      Condition: byBackups,
+    },
+  );
 }

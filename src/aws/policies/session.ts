@@ -16,15 +16,17 @@ export const SESSION_POLICY_CHARACTERS_MAX = 2_048;
 
 export type Step = Place & { awsRegion: string; tenantId: string };
 
-const describing = (step: Step): Statement => ({
+/** Waiting and looking: in the step's region only. */
+export const describing = (step: Step): Statement => ({
   Effect: 'Allow',
   Action: 'ec2:Describe*',
   Resource: '*',
   Condition: { StringEquals: { 'aws:RequestedRegion': step.awsRegion } },
 });
-const snapshots = (step: Step, ids: readonly string[] = ['*']) =>
+export const snapshots = (step: Step, ids: readonly string[] = ['*']) =>
   ids.map((id) => ec2Arn(step, step.awsRegion, `snapshot/${id}`));
-const tagWhile = (step: Step, action: string, resource: string): Statement => ({
+/** Tags on what is being made by `action`, and only then. */
+export const tagWhile = (step: Step, action: string, resource: string): Statement => ({
   Effect: 'Allow',
   Action: 'ec2:CreateTags',
   Resource: ec2Arn(step, step.awsRegion, resource),
@@ -32,7 +34,7 @@ const tagWhile = (step: Step, action: string, resource: string): Statement => ({
 });
 
 /** The named keys, else any key of the account in this region; which of those, the role's policy and the key's own say. */
-const keyUse = (step: Step, actions: readonly string[], keyArns: readonly string[]): Statement => ({
+export const keyUse = (step: Step, actions: readonly string[], keyArns: readonly string[]): Statement => ({
   Effect: 'Allow',
   Action: actions.map((name) => `kms:${name}`),
   Resource: keyArns.length > 0 ? keyArns : `arn:${step.partition}:kms:${step.awsRegion}:${step.awsAccountId}:key/*`,
@@ -75,67 +77,42 @@ export function deleteStep(step: Step): PolicyDocument {
   });
 }
 
-const WRITE_KEY = [
-  'DescribeKey',
-  'GenerateDataKeyWithoutPlaintext',
-  'GenerateDataKey',
-  'Decrypt',
-  'Encrypt',
-  'CreateGrant',
-  'ReEncrypt*',
-];
-
-/** Starting a new snapshot to write a volume into. */
-export function startStep(step: Step, kmsKeyArn: string | null): PolicyDocument {
-  // Without a key of ours the account may still encrypt by default, under a key that it alone knows.
-  const key = keyUse(step, WRITE_KEY, kmsKeyArn === null ? [] : [kmsKeyArn]);
-  return policyDocument(
-    {
-      Effect: 'Allow',
-      Action: 'ebs:StartSnapshot',
-      Resource: snapshots(step),
-      Condition: { StringEquals: requestTags(step.tenantId) },
-    },
-    tagWhile(step, 'StartSnapshot', 'snapshot/*'),
-    key,
-  );
+/** Locking the snapshots of a recovery point that stays in the account. */
+export function lockStep(step: Step): PolicyDocument {
+  return policyDocument(describing(step), {
+    Effect: 'Allow',
+    Action: 'ec2:LockSnapshot',
+    Resource: snapshots(step),
+    Condition: { StringEquals: resourceTags(step.tenantId) },
+  });
 }
 
-/** Writing that snapshot, and no other. */
-export function writeStep(step: Step, snapshotId: string, kmsKeyArn: string | null): PolicyDocument {
-  const key = keyUse(step, WRITE_KEY, kmsKeyArn === null ? [] : [kmsKeyArn]);
-  return policyDocument(
-    describing(step),
-    {
-      Effect: 'Allow',
-      Action: ['ebs:PutSnapshotBlock', 'ebs:CompleteSnapshot'],
-      Resource: snapshots(step, [snapshotId]),
-    },
-    key,
-  );
-}
-
-/** Making a volume from that snapshot. Without a named key it is the account's default one, whose ARN we do not know. */
-export function volumeStep(step: Step, snapshotId: string, kmsKeyArn: string | null): PolicyDocument {
-  return policyDocument(
-    describing(step),
-    { Effect: 'Allow', Action: 'ec2:CreateVolume', Resource: snapshots(step, [snapshotId]) },
-    {
-      Effect: 'Allow',
-      Action: 'ec2:CreateVolume',
-      Resource: ec2Arn(step, step.awsRegion, 'volume/*'),
-      Condition: { StringEquals: requestTags(step.tenantId), Bool: { 'ec2:Encrypted': 'true' } },
-    },
-    tagWhile(step, 'CreateVolume', 'volume/*'),
-    keyUse(step, WRITE_KEY, kmsKeyArn === null ? [] : [kmsKeyArn]),
-  );
+/** An instance as it is: what EC2 tells of all, and the user data of this one. */
+export function captureStep(step: Step, instanceId: string): PolicyDocument {
+  return policyDocument(describing(step), {
+    Effect: 'Allow',
+    Action: 'ec2:DescribeInstanceAttribute',
+    Resource: ec2Arn(step, step.awsRegion, `instance/${instanceId}`),
+  });
 }
 
 /** Asking, by dry runs, what the role could do: its own policy decides, deletion and writing stay out. */
 export function probeStep(step: Step): PolicyDocument {
   return policyDocument(describing(step), {
     Effect: 'Allow',
-    Action: ['ec2:CreateSnapshots', 'ec2:CreateTags', 'ec2:CreateVolume'],
+    Action: [
+      'ec2:CreateSnapshots',
+      'ec2:CreateTags',
+      'ec2:CreateVolume',
+      'ec2:RegisterImage',
+      'ec2:RunInstances',
+      'ec2:AttachVolume',
+      'ec2:DetachVolume',
+      'ec2:StopInstances',
+      'ec2:StartInstances',
+      'ec2:CopySnapshot',
+      'kms:*',
+    ],
     Resource: '*',
   });
 }

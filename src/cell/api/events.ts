@@ -1,6 +1,7 @@
 import type { Context, Hono } from 'hono';
 import { type SSEStreamingApi, streamSSE } from 'hono/streaming';
 import * as contract from '../../contract/jobs.ts';
+import { restoreJobEvents } from '../../contract/restore-jobs.ts';
 import type { Clock } from '../../core/clock.ts';
 import { Fault } from '../../core/faults.ts';
 import type { Logger } from '../../core/log.ts';
@@ -63,5 +64,5 @@ function follow(deps: Deps, operation: Operation, kind: JobKind): void {
 /** The event streams of jobs. They poll: between two polls a stream holds no connection of the database. */
 export function eventRoutes(deps: Deps): void {
   follow(deps, contract.backupJobEvents, 'backup');
-  follow(deps, contract.restoreJobEvents, 'restore');
+  follow(deps, restoreJobEvents, 'restore');
 }

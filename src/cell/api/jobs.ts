@@ -1,4 +1,5 @@
 import * as contract from '../../contract/jobs.ts';
+import * as restores from '../../contract/restore-jobs.ts';
 import type { BackupJobs } from '../services/backup-jobs.ts';
 import { backupJobView, restoreJobView } from '../services/job-views.ts';
 import { mapPage } from '../services/pages.ts';
@@ -19,16 +20,16 @@ export function backupJobRoutes(operations: Operations, { jobs }: { jobs: Backup
 }
 
 export function restoreJobRoutes(operations: Operations, { jobs }: { jobs: RestoreJobs }): void {
-  operations.tenant(contract.createRestoreJob, async (scope, { body }) =>
+  operations.tenant(restores.createRestoreJob, async (scope, { body }) =>
     restoreJobView(await jobs.create(scope, body)),
   );
-  operations.tenant(contract.listRestoreJobs, async (scope, { query }) =>
+  operations.tenant(restores.listRestoreJobs, async (scope, { query }) =>
     mapPage(await jobs.list(scope, query), restoreJobView),
   );
-  operations.tenant(contract.getRestoreJob, async (scope, { params }) =>
+  operations.tenant(restores.getRestoreJob, async (scope, { params }) =>
     restoreJobView(await jobs.get(scope, params.id)),
   );
-  operations.tenant(contract.abortRestoreJob, async (scope, { params }) =>
+  operations.tenant(restores.abortRestoreJob, async (scope, { params }) =>
     restoreJobView(await jobs.abort(scope, params.id)),
   );
 }

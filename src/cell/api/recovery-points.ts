@@ -34,6 +34,8 @@ const pointView = (row: RecoveryPointRow) => ({
   pointInTime: row.pointInTime.toISOString(),
   createdTime: row.createdTime.toISOString(),
   expiresAt: orNull(row.expiresAt),
+  storage: row.storage,
+  lockedUntil: orNull(row.lockedUntil),
   instance: {
     name: row.instance.name,
     instanceType: row.instance.instanceType,

@@ -1,11 +1,10 @@
 import type { Hono } from 'hono';
-import { customerTemplate } from '../../aws/policies/template.ts';
 import { Fault } from '../../core/faults.ts';
 import { isId } from '../../core/ids.ts';
 import type { Database } from '../db/client.ts';
 import { inTenant } from '../db/tenancy.ts';
 import { requireConnection } from '../services/connections.ts';
-import { roleDocuments, type RoleDeps } from '../services/customer-role.ts';
+import { type RoleDeps, roleTemplate } from '../services/customer-role.ts';
 import type { ApiEnv } from './env.ts';
 
 /**
@@ -18,9 +17,6 @@ export function templateRoute(app: Hono<ApiEnv>, deps: RoleDeps & { db: Database
     const id = c.req.param('file').replace(/\.json$/, '');
     if (!isId('tenant', tenantId, deps.region.cell)) throw new Fault('not_found', 'There is no such template.');
     const row = await inTenant(deps.db, tenantId, (tx) => requireConnection({ tx, tenantId }, id));
-    const { trustPolicy, backupPolicy, restorePolicy } = roleDocuments(deps, row);
-    return c.json(customerTemplate({ roleName: row.roleName, trustPolicy, backupPolicy, restorePolicy }), 200, {
-      'cache-control': 'no-store',
-    });
+    return c.json(roleTemplate(deps, row), 200, { 'cache-control': 'no-store' });
   });
 }

@@ -17,11 +17,14 @@ import type { VolumeResult } from '../db/schema/jobs.ts';
 import { type PointVolume, recoveryPoints, volumeBases } from '../db/schema/recovery-points.ts';
 import type { BackupJobRow } from '../services/job-views.ts';
 import { copyVolume } from './backup-volume.ts';
+import type { Copied } from './backup-result.ts';
 import { withClaim, writeJob } from './claim.ts';
+import { keepSnapshots } from './kept-snapshots.ts';
 import { inParallel } from './parallel.ts';
 import { applyRetention } from './retention.ts';
 import type { JobKind, JobRun } from './runner.ts';
 import { createTotals } from './totals.ts';
+import { captureUserData } from './user-data.ts';
 import { loadConnection } from './verify.ts';
 import { type ConnectionRow, inAccount, requireUsable, stepOf, type Worker } from './worker.ts';
 
@@ -54,7 +57,11 @@ async function currentInstance(
       { facts: { instanceId, awsRegion } },
     );
   }
-  if (instance.state !== 'terminated') return instance;
+  if (instance.state !== 'terminated') {
+    const source = { tenantId: row.tenantId, instanceId, jobId: row.id, awsRegion };
+    const userData = await captureUserData(worker, connection, source);
+    return { ...instance, configuration: { ...instance.configuration, userData } };
+  }
   throw new Fault('instance_terminated', `${instanceId} is terminated; its recovery points can still be restored.`, {
     facts: { instanceId, awsRegion },
   });
@@ -84,8 +91,6 @@ function takeSnapshots(
     return { snapshots, present: new Set(ours.map(({ snapshotId }) => snapshotId)) };
   });
 }
-
-type Copied = { stored: PointVolume[]; failed: { volumeId: string; fault: Fault }[] };
 
 /** Copies every volume. One that cannot be had does not take the others with it, unless it is worth trying all again. */
 async function copyAll(
@@ -140,6 +145,9 @@ async function moveBases(
   work: { stored: PointVolume[]; now: Date },
 ): Promise<void> {
   for (const volume of work.stored) {
+    const { manifestKey } = volume;
+    // Without blocks in the vault there is nothing to build on: EBS itself keeps what changed.
+    if (manifestKey === null) continue;
     const values = {
       tenantId: row.tenantId,
       connectionId: row.connectionId,
@@ -147,7 +155,7 @@ async function moveBases(
       awsRegion: row.awsRegion,
       snapshotId: volume.snapshotId ?? '',
       runId: volume.runId,
-      manifestKey: volume.manifestKey,
+      manifestKey,
       recoveryPointId: pointId,
       updatedAt: work.now,
     };
@@ -168,11 +176,11 @@ async function moveBases(
   }
 }
 
-type Work = { instance: DiscoveredInstance; pointInTime: Date; copied: Copied };
+type Work = { connection: ConnectionRow; instance: DiscoveredInstance; pointInTime: Date; copied: Copied };
 
 /** The recovery point of a finished backup. */
 function pointOf(row: BackupJobRow, id: string, work: Work, now: Date): typeof recoveryPoints.$inferInsert {
-  const { instance, pointInTime, copied } = work;
+  const { connection, instance, pointInTime, copied } = work;
   const { tenantId, connectionId, instanceId, awsRegion, planId, ruleId } = row;
   const { name, instanceType, availabilityZone, tags, configuration } = instance;
   const days = row.retention?.deleteAfterDays;
@@ -190,6 +198,8 @@ function pointOf(row: BackupJobRow, id: string, work: Work, now: Date): typeof r
     pointInTime,
     createdTime: now,
     expiresAt: days === undefined ? null : new Date(pointInTime.getTime() + days * 86_400_000),
+    storage: connection.storage,
+    lockedUntil: copied.lockedUntil ?? null,
     instance: { name, instanceType, availabilityZone, tags, configuration },
     volumes: copied.stored,
   };
@@ -273,12 +283,15 @@ async function run(worker: Worker, row: BackupJobRow, job: JobRun): Promise<void
   step('taking snapshots');
   const taken = await takeSnapshots(worker, connection, row, job.signal);
   const { snapshots } = taken;
-  const copied = await copyAll(worker, connection, row, { instance, taken, run: job });
+  const copied =
+    connection.storage === 'account'
+      ? await keepSnapshots(worker, connection, row, { instance, snapshots })
+      : await copyAll(worker, connection, row, { instance, taken, run: job });
   const pointInTime = snapshots[0]?.startedAt ?? worker.clock.now();
-  await commit(worker, row, job, { instance, pointInTime, copied });
+  await commit(worker, row, job, { connection, instance, pointInTime, copied });
   // The point is acknowledged. What follows tidies up, and is done again by the next job when it fails.
   const tidy = async () => {
-    await dropOlderSnapshots(worker, connection, row, snapshots);
+    if (connection.storage === 'vault') await dropOlderSnapshots(worker, connection, row, snapshots);
     await applyRetention(worker, {
       tenantId: row.tenantId,
       connectionId: row.connectionId,

@@ -8,6 +8,7 @@ import { type Retention, rules } from '../db/schema/plans.ts';
 import { deletionRequests, recoveryPoints, volumeBases } from '../db/schema/recovery-points.ts';
 import { inTenant } from '../db/tenancy.ts';
 import { tryLockInstance } from './claim.ts';
+import { deleteKeptSnapshots } from './kept-snapshots.ts';
 import { vaultOf, type Worker } from './worker.ts';
 
 const DAY_MS = 86_400_000;
@@ -133,7 +134,7 @@ async function pruneVolume(tx: Tx, worker: Worker, volume: VolumeRef): Promise<b
   if (!(await lockVolume(tx, volume, points))) return false;
   const kept = points.filter(({ state }) => state === 'COMPLETED' || state === 'PARTIAL');
   const manifests = kept.flatMap((point) =>
-    point.volumes.filter((one) => one.volumeId === volumeId).map((one) => one.manifestKey),
+    point.volumes.flatMap((one) => (one.volumeId === volumeId && one.manifestKey !== null ? one.manifestKey : [])),
   );
   const bases = await tx
     .select()
@@ -170,16 +171,24 @@ export async function applyRetention(worker: Worker, instance: InstanceRef): Pro
   const marked = await inTenant(worker.db, tenantId, async (tx) => {
     const live = await tx.select().from(recoveryPoints).where(pointsOf(instance));
     const open = live.filter((point) => point.state === 'COMPLETED' || point.state === 'PARTIAL');
-    const ids = new Set([
+    // What AWS has locked stays, whatever a rule says: it is looked at again when the lock is over.
+    const locked = new Set(
+      open.filter(({ lockedUntil }) => lockedUntil !== null && lockedUntil > now).map(({ id }) => id),
+    );
+    const due = [
       ...expiredPoints(await retentionOf(tx, tenantId, open), now),
       ...(await requested(tx, tenantId, open, now)),
-    ]);
+    ];
+    const ids = new Set(due.filter((id) => !locked.has(id)));
     await markDeleting(tx, worker, tenantId, [...ids]);
     return live.filter((point) => ids.has(point.id) || point.state === 'DELETING');
   });
   if (marked.length === 0) return;
+  const kept = marked.filter(({ storage }) => storage === 'account');
+  if (kept.length > 0 && !(await deleteKeptSnapshots(worker, kept))) return;
   await inTenant(worker.db, tenantId, async (tx) => {
-    const volumeIds = new Set(marked.flatMap((point) => point.volumes.map((volume) => volume.volumeId)));
+    const stored = marked.filter(({ storage }) => storage === 'vault');
+    const volumeIds = new Set(stored.flatMap((point) => point.volumes.map((volume) => volume.volumeId)));
     for (const volumeId of volumeIds) if (!(await pruneVolume(tx, worker, { tenantId, volumeId }))) return;
     const ids = marked.map((point) => point.id);
     await tx.delete(recoveryPoints).where(and(eq(recoveryPoints.tenantId, tenantId), inArray(recoveryPoints.id, ids)));

@@ -41,8 +41,8 @@ export type JobKind<Row extends JobRow> = {
   table: JobRef['table'];
   /** Does the work. Whatever must not happen twice is done through `withClaim`; returns what was written last. */
   run(worker: Worker, row: Row, run: JobRun): Promise<void>;
-  /** Removes what a job that will not go on has made. Best effort. */
-  cleanUp(worker: Worker, row: Row): Promise<void>;
+  /** Removes what a job that will not go on has made, and records what it could not remove. Best effort. */
+  cleanUp(worker: Worker, row: Row, claim: Claim): Promise<void>;
 };
 
 function problemOf(fault: Fault): JobProblem {
@@ -184,7 +184,7 @@ export async function runJob<Row extends JobRow>(
     );
     if (giveUp)
       await kind
-        .cleanUp(worker, row as Row)
+        .cleanUp(worker, row as Row, claim)
         .catch((failure: unknown) => worker.log.log('warn', 'job.cleanup_failed', { jobId }, failure));
     await settle(worker, claim, fault, row.blocked).catch((failure: unknown) => {
       if (!isFault(failure, 'stale_claim')) throw failure;

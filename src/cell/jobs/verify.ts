@@ -2,14 +2,21 @@ import { randomUUID } from 'node:crypto';
 import { and, eq } from 'drizzle-orm';
 import { type Missing, missingPermissions } from '../../aws/permissions.ts';
 import { describeStep, probeStep } from '../../aws/policies/session.ts';
-import { callerAccount, customerSession, type Probe, probeRole, sessionName } from '../../aws/sessions.ts';
-import { createAwsClients } from '../../aws/clients.ts';
+import {
+  type AssumableRole,
+  callerAccount,
+  customerSession,
+  type Probe,
+  probeRole,
+  sessionName,
+} from '../../aws/sessions.ts';
+import { createAwsClients, type RegionalClients } from '../../aws/clients.ts';
 import { isFault, toFault } from '../../core/faults.ts';
 import { listInstances } from '../../aws/instances.ts';
 import { audit } from '../db/audit.ts';
 import { connections } from '../db/schema/connections.ts';
 import { inTenant } from '../db/tenancy.ts';
-import { type ConnectionRow, inAccount, roleOf, stepOf, type Worker } from './worker.ts';
+import { cleanUpRoleOf, type ConnectionRow, inAccount, roleOf, stepOf, type Worker } from './worker.ts';
 
 /** IAM takes a while to know a new role: a connection that was never good is tried again for this long. */
 const PATIENCE_MS = 10 * 60_000;
@@ -103,15 +110,37 @@ async function missingIn(worker: Worker, connection: ConnectionRow, awsRegion: s
   );
 }
 
-async function investigate(worker: Worker, connection: ConnectionRow): Promise<Findings> {
-  const [awsRegion = worker.region.homeAwsRegion] = connection.awsRegions;
-  const { sts } = worker.aws.for(awsRegion);
-  const role = roleOf(worker, connection);
+async function probe(sts: RegionalClients['sts'], role: AssumableRole) {
   const [own, withoutExternalId, wrongExternalId] = await Promise.all([
     probeRole(sts, role.roleArn, role.externalId),
     probeRole(sts, role.roleArn, null),
     probeRole(sts, role.roleArn, randomUUID()),
   ]);
+  return { own, withoutExternalId, wrongExternalId };
+}
+
+/** Of two answers to a wrong External ID: accepted by either is accepted, and only what both refuse is refused. */
+function worst(one: Probe, other: Probe = 'refused'): Probe {
+  if (one === 'accepted' || other === 'accepted') return 'accepted';
+  return one === 'refused' && other === 'refused' ? 'refused' : 'inconclusive';
+}
+
+const withoutCleanUp = (awsRegion: string): Missing => ({
+  action: 'sts:AssumeRole',
+  awsRegion,
+  detail: 'The clean-up role cannot be assumed. Without it: restore jobs list what they leave, and do not remove it.',
+});
+
+async function investigate(worker: Worker, connection: ConnectionRow): Promise<Findings> {
+  const [awsRegion = worker.region.homeAwsRegion] = connection.awsRegions;
+  const { sts } = worker.aws.for(awsRegion);
+  const role = roleOf(worker, connection);
+  const main = await probe(sts, role);
+  const second = connection.cleanUp ? await probe(sts, cleanUpRoleOf(worker, connection)) : null;
+  const { own } = main;
+  // A second role that anyone can use is as bad as the first; one that is missing only costs the tidying up.
+  const withoutExternalId = worst(main.withoutExternalId, second?.withoutExternalId);
+  const wrongExternalId = worst(main.wrongExternalId, second?.wrongExternalId);
   const trusted = own === 'accepted' && withoutExternalId === 'refused' && wrongExternalId === 'refused';
   if (!trusted) return { own, withoutExternalId, wrongExternalId, accountId: null, missing: [] };
   const credentials = customerSession(sts, role, {
@@ -126,7 +155,8 @@ async function investigate(worker: Worker, connection: ConnectionRow): Promise<F
       accountId === connection.awsAccountId
         ? await Promise.all(connection.awsRegions.map((region) => missingIn(worker, connection, region)))
         : [];
-    return { own, withoutExternalId, wrongExternalId, accountId, missing: missing.flat() };
+    const noCleanUp = second && second.own !== 'accepted' ? [withoutCleanUp(awsRegion)] : [];
+    return { own, withoutExternalId, wrongExternalId, accountId, missing: [...missing.flat(), ...noCleanUp] };
   } finally {
     clients.destroy();
   }

@@ -3,10 +3,10 @@ import { type AwsClients, createAwsClients, type RegionalClients } from '../../a
 import type { Endpoints } from '../../aws/endpoints.ts';
 import { openKeyService } from '../../aws/kms-keys.ts';
 import type { PolicyDocument } from '../../aws/policies/document.ts';
-import { roleArn } from '../../aws/policies/role.ts';
+import { cleanUpRoleNameOf, roleArn } from '../../aws/policies/role.ts';
 import type { Step } from '../../aws/policies/session.ts';
 import { openBlobStore } from '../../aws/s3-store.ts';
-import { customerSession, sessionName } from '../../aws/sessions.ts';
+import { type AssumableRole, customerSession, sessionName } from '../../aws/sessions.ts';
 import type { Clock } from '../../core/clock.ts';
 import { Fault } from '../../core/faults.ts';
 import type { Logger } from '../../core/log.ts';
@@ -35,11 +35,17 @@ export function stepOf(worker: Worker, connection: ConnectionRow, awsRegion: str
   return { partition, dnsSuffix, awsAccountId: connection.awsAccountId, awsRegion, tenantId: connection.tenantId };
 }
 
-export function roleOf(worker: Worker, connection: ConnectionRow) {
+export function roleOf(worker: Worker, connection: ConnectionRow): AssumableRole {
   return {
     roleArn: roleArn({ ...worker.region, awsAccountId: connection.awsAccountId }, connection.roleName),
     externalId: connection.externalId,
   };
+}
+
+/** The second, opt-in role: it removes what restores leave behind. */
+export function cleanUpRoleOf(worker: Worker, connection: ConnectionRow): AssumableRole {
+  const roleName = cleanUpRoleNameOf(connection.roleName);
+  return roleOf(worker, { ...connection, roleName });
 }
 
 /** A connection that must not be used is not used: above all one whose role works without our External ID. */
@@ -59,10 +65,31 @@ export function requireUsable(connection: ConnectionRow): void {
  * Runs `work` with clients of a session in the customer's account that can do this one step and no more. The region is
  * checked against the connection's own limits, before any call.
  */
-export async function inAccount<T>(
+export function inAccount<T>(
   worker: Worker,
   connection: ConnectionRow,
-  options: { awsRegion: string; jobId: string; policy: PolicyDocument },
+  options: SessionOptions,
+  work: (clients: RegionalClients) => Promise<T>,
+): Promise<T> {
+  return inRole(worker, connection, { ...options, role: roleOf(worker, connection) }, work);
+}
+
+/** The same with the clean-up role, which only a connection with `cleanUp` has. */
+export function inCleanUpRole<T>(
+  worker: Worker,
+  connection: ConnectionRow,
+  options: SessionOptions,
+  work: (clients: RegionalClients) => Promise<T>,
+): Promise<T> {
+  return inRole(worker, connection, { ...options, role: cleanUpRoleOf(worker, connection) }, work);
+}
+
+type SessionOptions = { awsRegion: string; jobId: string; policy: PolicyDocument };
+
+async function inRole<T>(
+  worker: Worker,
+  connection: ConnectionRow,
+  options: SessionOptions & { role: AssumableRole },
   work: (clients: RegionalClients) => Promise<T>,
 ): Promise<T> {
   const { awsRegion } = options;
@@ -72,7 +99,7 @@ export async function inAccount<T>(
     });
   }
   const name = sessionName('domicile', options.jobId);
-  const credentials = customerSession(worker.aws.for(awsRegion).sts, roleOf(worker, connection), {
+  const credentials = customerSession(worker.aws.for(awsRegion).sts, options.role, {
     name,
     policy: options.policy,
     awsRegion,

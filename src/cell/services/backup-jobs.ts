@@ -7,10 +7,12 @@ import { instances } from '../db/schema/connections.ts';
 import { backupJobs, type JobProgress, type JobState, jobEvents } from '../db/schema/jobs.ts';
 import type { Retention } from '../db/schema/plans.ts';
 import type { Enqueue } from '../queue.ts';
+import { GONE } from '../selection/obstacles.ts';
 import { found, wellFormed } from './absence.ts';
 import { type ConnectionRow, requireConnection } from './connections.ts';
 import { abortBackup } from './job-abort.ts';
 import { type BackupJobRow, backupJobView } from './job-views.ts';
+import { requireLockable } from './locks.ts';
 import type { PageQuery, Paginate } from './pages.ts';
 import type { TenantScope } from './scope.ts';
 
@@ -47,7 +49,7 @@ async function requireInstance({ tx, tenantId }: TenantScope, { connectionId, in
         eq(instances.instanceId, instanceId),
       ),
     );
-  if (!row)
+  if (!row || row.state === GONE)
     throw new Fault(
       'instance_not_found',
       `${instanceId} is not among the instances of this connection. Check its tag, VPC and region, then verify again.`,
@@ -94,6 +96,7 @@ export function createBackupJobs({ cell, clock, enqueue, page }: Deps) {
     async create(scope: TenantScope, body: BackupInput): Promise<BackupJobRow> {
       const { tx, tenantId, actor } = scope;
       requireConnected(await requireConnection(scope, body.connectionId, 'share'));
+      await requireLockable(scope, [{ retention: body.retention ?? null, pointer: '/retention' }], [body.connectionId]);
       const instance = await requireInstance(scope, body);
       const now = clock.now();
       const values = {
@@ -106,7 +109,6 @@ export function createBackupJobs({ cell, clock, enqueue, page }: Deps) {
         createdAt: now,
         instanceId: body.instanceId,
         retention: body.retention ?? null,
-        excludeVolumeIds: [],
         volumes: [],
       };
       const [inserted] = await tx.insert(backupJobs).values(values).returning();

@@ -4,11 +4,12 @@ import { newId } from '../../core/ids.ts';
 import { audit } from '../db/audit.ts';
 import { backupPlans, rules, selections } from '../db/schema/plans.ts';
 import { found } from './absence.ts';
+import { requireLockable } from './locks.ts';
 import type { PageQuery, Paginate } from './pages.ts';
 import { type PlanRow, requirePlan } from './plan-row.ts';
 import { checkRules, type RuleInput, type RuleRow, ruleRows } from './plan-rules.ts';
 import type { TenantScope } from './scope.ts';
-import { insertSelection, type SelectionInput, type SelectionRow } from './selections.ts';
+import { insertSelections, type SelectionInput, type SelectionRow } from './selections.ts';
 
 export type Plan = { row: PlanRow; rules: RuleRow[]; selections: SelectionRow[] };
 type PlanInput = { name: string; rules: RuleInput[]; selections?: SelectionInput[] | undefined };
@@ -36,6 +37,18 @@ async function withParts({ tx, tenantId }: TenantScope, rows: readonly PlanRow[]
   }));
 }
 
+/** A plan as it has become: its locks must mean something for everything that it selects. */
+async function lockablePlan(scope: TenantScope, row: PlanRow): Promise<Plan> {
+  const plan = await planOf(scope, row);
+  const wanted = plan.rules.map(({ retention }, i) => ({ retention, pointer: `/rules/${i}/retention` }));
+  await requireLockable(
+    scope,
+    wanted,
+    plan.selections.map(({ connectionId }) => connectionId),
+  );
+  return plan;
+}
+
 const planOf = async (scope: TenantScope, row: PlanRow) => found((await withParts(scope, [row]))[0], 'backup plan');
 
 /** Backup plans: schedules with retention, and what they apply to. */
@@ -50,10 +63,11 @@ export function createBackupPlans({ cell, clock, page }: Deps) {
       const row: PlanRow = { tenantId, id, name: body.name, paused: false, createdAt: now, updatedAt: now };
       await tx.insert(backupPlans).values(row);
       await tx.insert(rules).values(ruleRows(row, body.rules, [], { cell, now }));
-      for (const selection of body.selections ?? []) await insertSelection(scope, { cell, now, planId: id }, selection);
+      const place = { cell, now, planId: id, at: (n: number) => `/selections/${n}` };
+      await insertSelections(scope, place, body.selections ?? []);
       const details = { rules: body.rules.length, selections: body.selections?.length ?? 0 };
       await audit(tx, { tenantId, cell, now, actor, action: 'backup_plan.create', resource: id, details });
-      return planOf(scope, row);
+      return lockablePlan(scope, row);
     },
 
     async list(scope: TenantScope, query: PageQuery) {
@@ -99,7 +113,7 @@ export function createBackupPlans({ cell, clock, page }: Deps) {
       const removedRules = before.rules.filter((rule) => !keep.includes(rule.id)).map((rule) => rule.id);
       const details = { rules: wanted.length, removedRules, paused: row.paused };
       await audit(tx, { tenantId, cell, now, actor, action: 'backup_plan.update', resource: id, details });
-      return planOf(scope, row);
+      return lockablePlan(scope, row);
     },
 
     /** Its rules and selections go with it; its recovery points stay. */

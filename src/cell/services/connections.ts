@@ -22,7 +22,10 @@ type ConnectionInput = {
   tag: AwsTag;
   vpcIds?: string[] | undefined;
   kmsKeyArns?: string[] | undefined;
+  storage: 'vault' | 'account';
   restore: boolean;
+  restoreInPlace: boolean;
+  cleanUp: boolean;
 };
 type Deps = { region: Region; clock: Clock; enqueue: Enqueue; page: Paginate };
 
@@ -54,7 +57,10 @@ function newConnection(tenantId: string, id: string, body: ConnectionInput, now:
     tag: body.tag,
     vpcIds: body.vpcIds ?? [],
     kmsKeyArns: body.kmsKeyArns ?? [],
+    storage: body.storage,
     restore: body.restore,
+    restoreInPlace: body.restoreInPlace,
+    cleanUp: body.cleanUp,
     externalId: randomUUID(),
     roleName: roleNameOf(id),
     state: 'PENDING',
@@ -84,7 +90,8 @@ export function createConnections({ region, clock, enqueue, page }: Deps) {
       const now = clock.now();
       const row = newConnection(tenantId, newId('connection', cell, now), body, now);
       await tx.insert(connections).values(row);
-      const details = { awsRegions: row.awsRegions, restore: row.restore };
+      const { awsRegions, storage, restore, restoreInPlace, cleanUp } = row;
+      const details = { awsRegions, storage, restore, restoreInPlace, cleanUp };
       await audit(tx, { tenantId, cell, now, actor, action: 'connection.create', resource: row.id, details });
       return row;
     },

@@ -1,6 +1,7 @@
 import type { Region } from '../../../regions/types.ts';
-import { backupPolicy, restorePolicy, roleArn, trustPolicy } from '../../aws/policies/role.ts';
-import { quickCreateUrl } from '../../aws/policies/template.ts';
+import { cleanUpPolicy, restorePolicy } from '../../aws/policies/restore-role.ts';
+import { backupPolicy, cleanUpRoleNameOf, roleArn, type RoleScope, trustPolicy } from '../../aws/policies/role.ts';
+import { customerTemplate, quickCreateUrl } from '../../aws/policies/template.ts';
 import type { ConnectionRow } from './connections.ts';
 
 export type RoleDeps = {
@@ -14,20 +15,51 @@ export type RoleDeps = {
 /** Host of the AWS console, whose address differs from the APIs' and is the same for every account. */
 const CONSOLE_HOST = 'console.aws.amazon.com';
 
-/** What the customer makes in its account, from the connection alone. */
-export function roleDocuments({ region, connectorRoleArn, templateBaseUrl }: RoleDeps, row: ConnectionRow) {
+const scopeOf = ({ region }: RoleDeps, row: ConnectionRow): RoleScope => {
   const { partition, dnsSuffix } = region;
-  const { awsAccountId, roleName, externalId, tenantId, awsRegions, tag, vpcIds, kmsKeyArns } = row;
-  const place = { partition, dnsSuffix, awsAccountId };
-  const scope = { ...place, tenantId, awsRegions, tag, vpcIds, kmsKeyArns };
+  const { awsAccountId, tenantId, awsRegions, tag, vpcIds, kmsKeyArns, storage, restoreInPlace } = row;
+  return { partition, dnsSuffix, awsAccountId, tenantId, awsRegions, tag, vpcIds, kmsKeyArns, storage, restoreInPlace };
+};
+
+/** What the customer makes in its account, from the connection alone. */
+export function roleDocuments(deps: RoleDeps, row: ConnectionRow) {
+  const { region, connectorRoleArn, templateBaseUrl } = deps;
+  const { roleName, externalId, tenantId, awsRegions } = row;
+  const scope = scopeOf(deps, row);
   const awsRegion = awsRegions[0] ?? region.homeAwsRegion;
   const templateUrl = `${templateBaseUrl}/${tenantId}/${row.id}.json`;
   return {
-    roleArn: roleArn(place, roleName),
+    roleArn: roleArn(scope, roleName),
     templateUrl,
     quickCreateUrl: quickCreateUrl({ consoleHost: `${awsRegion}.${CONSOLE_HOST}`, awsRegion, templateUrl, roleName }),
     trustPolicy: { ...trustPolicy({ connectorRoleArn, externalId }) },
     backupPolicy: { ...backupPolicy(scope) },
     ...(row.restore ? { restorePolicy: { ...restorePolicy(scope) } } : {}),
+    ...(row.cleanUp
+      ? { cleanUpRoleName: cleanUpRoleNameOf(roleName), cleanUpPolicy: { ...cleanUpPolicy(scope) } }
+      : {}),
   };
+}
+
+/** The same as a stack, with its choices left open: `AccountOnly` and `AllowRestore`. */
+export function roleTemplate(deps: RoleDeps, row: ConnectionRow) {
+  const scope = scopeOf(deps, row);
+  const accountOnly = { ...scope, storage: 'account' as const };
+  const {
+    trustPolicy: trust,
+    backupPolicy: backup,
+    restorePolicy: restore,
+    cleanUpPolicy: cleanUp,
+  } = roleDocuments(deps, row);
+  return customerTemplate({
+    storage: row.storage,
+    roleName: row.roleName,
+    cleanUpRoleName: cleanUpRoleNameOf(row.roleName),
+    trustPolicy: trust,
+    backupPolicy: backup,
+    accountOnlyBackupPolicy: backupPolicy(accountOnly),
+    restorePolicy: restore,
+    accountOnlyRestorePolicy: row.restore ? restorePolicy(accountOnly) : undefined,
+    cleanUpPolicy: cleanUp,
+  });
 }

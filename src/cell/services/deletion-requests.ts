@@ -38,6 +38,12 @@ export function createDeletionRequests({ cell, clock, page }: Deps) {
       if (point.state === 'DELETING')
         throw new Fault('recovery_point_not_usable', 'The recovery point is being deleted.');
       const now = clock.now();
+      if (point.lockedUntil !== null && point.lockedUntil > now)
+        throw new Fault(
+          'recovery_point_locked',
+          `EBS refuses to delete the snapshots of this recovery point until ${point.lockedUntil.toISOString()}.`,
+          { facts: { recoveryPointId: id, lockedUntil: point.lockedUntil.toISOString() } },
+        );
       const row: DeletionRequestRow = {
         tenantId,
         id: newId('deletionRequest', cell, now),

@@ -40,10 +40,13 @@ export function restoreJobView(row: RestoreJobRow) {
     ...baseView(row),
     recoveryPointId: row.recoveryPointId,
     type: row.type,
+    mode: row.mode,
     target: row.target,
     dryRun: row.dryRun,
     volumes: row.volumes,
+    instance: row.instance,
     checks: row.checks,
+    cost: row.cost,
     leftovers: row.leftovers,
   };
 }

@@ -48,7 +48,7 @@ function listRestoreJobs({ tx, tenantId }: TenantScope, query: PageQuery & Filte
 }
 
 function newJob(input: RestoreInput, { tenantId, id, now }: { tenantId: string; id: string; now: Date }) {
-  const { target, recoveryPointId, type, dryRun } = input;
+  const { target, recoveryPointId, type, mode, dryRun } = input;
   return {
     tenantId,
     id,
@@ -59,7 +59,10 @@ function newJob(input: RestoreInput, { tenantId, id, now }: { tenantId: string; 
     createdAt: now,
     recoveryPointId,
     type,
+    mode,
     volumeIds: input.volumeIds ?? null,
+    volumeOptions: input.volumes ?? [],
+    instanceOptions: input.instance ?? {},
     target,
     dryRun,
     volumes: [],
@@ -81,12 +84,12 @@ export function createRestoreJobs({ region, clock, enqueue, page }: Deps) {
      */
     async create(scope: TenantScope, body: RestoreInput): Promise<RestoreJobRow> {
       const { tx, tenantId, actor } = scope;
-      requireTargetAtHome(region, body.target);
+      requireTargetAtHome(region, body);
       const point = await requirePoint(scope, body.recoveryPointId, 'share');
       requireRestorable(point);
       const connection = await requireConnection(scope, body.target.connectionId, 'share');
       requireConnected(connection);
-      requireRestoreAllowed(connection, body.target);
+      requireRestoreAllowed(connection, body, point);
       const target = resolveTarget(point, body);
       const now = clock.now();
       const values = newJob({ ...body, target }, { tenantId, id: newId('restoreJob', cell, now), now });
@@ -100,6 +103,7 @@ export function createRestoreJobs({ region, clock, enqueue, page }: Deps) {
         recoveryPointId: point.id,
         connectionId: target.connectionId,
         type: row.type,
+        mode: row.mode,
         dryRun: row.dryRun,
       };
       await audit(tx, { tenantId, cell, now, actor, action: 'restore_job.create', resource: row.id, details });

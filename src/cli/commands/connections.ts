@@ -1,4 +1,4 @@
-import type { CommandUnknownOpts } from '@commander-js/extra-typings';
+import { type CommandUnknownOpts, Option } from '@commander-js/extra-typings';
 import type { Answer, Api } from '../api-client.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Failure } from '../failure.ts';
@@ -86,7 +86,14 @@ function addCreate(connections: CommandUnknownOpts, session: Session): void {
     .requiredOption('--tag <key=value>', 'only instances with this tag are ever touched', parseTag)
     .option('--vpc <id>', 'only instances in this VPC (repeatable)', collect)
     .option('--kms-key <arn>', 'customer-managed key of encrypted volumes (repeatable)', collect)
+    .addOption(
+      new Option('--storage <where>', 'vault: blocks are copied into the cell; account: EBS snapshots never leave it')
+        .choices(['vault', 'account'] as const)
+        .makeOptionMandatory(),
+    )
     .option('--restore', 'also ask for the rights that restores need')
+    .option('--restore-in-place', 'also ask for stopping tagged instances and swapping their volumes')
+    .option('--clean-up', 'also ask for a role that deletes what restore jobs made and no longer need')
     .option('--out <dir>', 'write the policies as files there, ready for the aws command')
     .action(async (options) => {
       const body = {
@@ -95,7 +102,10 @@ function addCreate(connections: CommandUnknownOpts, session: Session): void {
         tag: options.tag,
         vpcIds: options.vpc,
         kmsKeyArns: options.kmsKey,
+        storage: options.storage,
         restore: options.restore === true,
+        restoreInPlace: options.restoreInPlace === true,
+        cleanUp: options.cleanUp === true,
       };
       showWithSteps(session, await session.api().call('POST /v1/connections', { body }), options.out);
     });

@@ -4,6 +4,7 @@ import type { AwsService, ServiceDeps } from '../service.ts';
 import { parseForm, text } from '../wire/query.ts';
 import { DESCRIBE_OPERATIONS } from './describe.ts';
 import { createGuestVolumes } from './guest.ts';
+import { ATTRIBUTE_OPERATIONS } from './instance-attributes.ts';
 import { INSTANCE_OPERATIONS } from './instances.ts';
 import { ec2Error, type Operation, respond } from './request.ts';
 import { SNAPSHOT_OPERATIONS } from './snapshots.ts';
@@ -14,6 +15,7 @@ const OPERATIONS: Record<string, Operation> = {
   ...INSTANCE_OPERATIONS,
   ...VOLUME_OPERATIONS,
   ...SNAPSHOT_OPERATIONS,
+  ...ATTRIBUTE_OPERATIONS,
   ...DESCRIBE_OPERATIONS,
 };
 

@@ -1,4 +1,5 @@
 import { boolean, foreignKey, index, jsonb, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
+import type { InstanceConfiguration } from '../../../aws/instances.ts';
 import { tenantPolicy } from './policies.ts';
 import { instant } from './tenants.ts';
 
@@ -16,7 +17,13 @@ export const connections = pgTable(
     tag: jsonb('tag').$type<AwsTag>().notNull(),
     vpcIds: jsonb('vpc_ids').$type<string[]>().notNull(),
     kmsKeyArns: jsonb('kms_key_arns').$type<string[]>().notNull(),
+    /** Where recovery points lie: copied into the cell's vault, or as EBS snapshots that never leave the account. */
+    storage: text('storage', { enum: ['vault', 'account'] })
+      .notNull()
+      .default('vault'),
     restore: boolean('restore').notNull(),
+    restoreInPlace: boolean('restore_in_place').notNull().default(false),
+    cleanUp: boolean('clean_up').notNull().default(false),
     externalId: text('external_id').notNull().unique(),
     roleName: text('role_name').notNull(),
     state: text('state', {
@@ -63,7 +70,7 @@ export const instances = pgTable(
     tags: jsonb('tags').$type<Record<string, string>>().notNull(),
     volumes: jsonb('volumes').$type<DiscoveredVolume[]>().notNull(),
     /** Everything else EC2 told of the instance that a restore needs (architecture, boot mode, groups, …). */
-    configuration: jsonb('configuration').$type<Record<string, unknown>>().notNull(),
+    configuration: jsonb('configuration').$type<InstanceConfiguration>().notNull(),
     discoveredAt: instant('discovered_at').notNull(),
   },
   (table) => [

@@ -1,5 +1,6 @@
 import { sql } from 'drizzle-orm';
 import { bigserial, boolean, index, integer, jsonb, pgTable, primaryKey, text, uniqueIndex } from 'drizzle-orm/pg-core';
+import type { ExcludedVolume, Exclusion } from '../../selection/volumes.ts';
 import { tenantPolicy } from './policies.ts';
 import { instant } from './tenants.ts';
 import type { Retention } from './plans.ts';
@@ -72,7 +73,9 @@ export const backupJobs = pgTable(
     /** A job that has not started by then is EXPIRED; null for jobs on demand. */
     startBefore: instant('start_before'),
     retention: jsonb('retention').$type<Retention>(),
-    excludeVolumeIds: jsonb('exclude_volume_ids').$type<string[]>().notNull(),
+    /** What the plan's selections leave out, and, once the worker has looked at the instance, which volumes those are. */
+    exclusions: jsonb('exclusions').$type<Exclusion[]>().notNull().default([]),
+    excludedVolumes: jsonb('excluded_volumes').$type<ExcludedVolume[]>(),
     recoveryPointId: text('recovery_point_id'),
     volumes: jsonb('volumes').$type<VolumeResult[]>().notNull(),
   },
@@ -101,6 +104,55 @@ export type RestoredVolume = {
   encrypted: boolean;
   kmsKeyArn: string | null;
   blocksWritten: number;
+  attachedTo: { instanceId: string; deviceName: string } | null;
+  previousVolumeId: string | null;
+};
+
+/** Where a restored volume is to differ from its source. */
+export type VolumeOptions = {
+  sourceVolumeId: string;
+  volumeType?: string | undefined;
+  sizeGiB?: number | undefined;
+  iops?: number | undefined;
+  throughput?: number | undefined;
+  kmsKeyArn?: string | undefined;
+  attach?: { instanceId: string; deviceName: string } | undefined;
+};
+
+/** Where a restored instance is to differ from its source; null: without. */
+export type InstanceOptions = {
+  instanceType?: string | undefined;
+  subnetId?: string | undefined;
+  securityGroupIds?: string[] | undefined;
+  privateIpAddress?: string | null | undefined;
+  keyName?: string | null | undefined;
+  tags?: Record<string, string> | undefined;
+  userData?: string | null | undefined;
+  requireImdsV2?: boolean | undefined;
+  bootMode?: 'legacy-bios' | 'uefi' | 'uefi-preferred' | undefined;
+  vendorImageId?: string | undefined;
+};
+
+export type RestoredInstance = {
+  instanceId: string;
+  instanceType: string;
+  privateIpAddress: string | null;
+  subnetId: string | null;
+};
+export type Check = { check: string; ok: boolean; detail: string };
+export type RestoreCost = { currency: 'USD'; once: number; perMonth: number; basis: string };
+
+/**
+ * Something that a restore made in the account, by the step that made it: a job that is tried again goes on from these,
+ * and whatever is not part of its result is left over. `result` may be set later, when the thing has become part of it.
+ */
+export type Made = {
+  step: string;
+  kind: 'snapshot' | 'volume' | 'image' | 'instance';
+  id: string;
+  done: boolean;
+  result: boolean;
+  blocksWritten?: number;
 };
 
 export const restoreJobs = pgTable(
@@ -108,12 +160,20 @@ export const restoreJobs = pgTable(
   {
     ...jobColumns,
     recoveryPointId: text('recovery_point_id').notNull(),
-    type: text('type', { enum: ['volume', 'snapshot'] }).notNull(),
+    type: text('type', { enum: ['snapshot', 'volume', 'instance'] }).notNull(),
+    mode: text('mode', { enum: ['new', 'inPlace'] })
+      .notNull()
+      .default('new'),
     volumeIds: jsonb('volume_ids').$type<string[]>(),
     target: jsonb('target').$type<RestoreTarget>().notNull(),
+    volumeOptions: jsonb('volume_options').$type<VolumeOptions[]>().notNull().default([]),
+    instanceOptions: jsonb('instance_options').$type<InstanceOptions>().notNull().default({}),
     dryRun: boolean('dry_run').notNull(),
+    made: jsonb('made').$type<Made[]>().notNull().default([]),
     volumes: jsonb('volumes').$type<RestoredVolume[]>().notNull(),
-    checks: jsonb('checks').$type<{ check: string; ok: boolean; detail: string }[]>().notNull(),
+    instance: jsonb('instance').$type<RestoredInstance>(),
+    checks: jsonb('checks').$type<Check[]>().notNull(),
+    cost: jsonb('cost').$type<RestoreCost>(),
     leftovers: jsonb('leftovers').$type<string[]>().notNull(),
   },
   (table) => [

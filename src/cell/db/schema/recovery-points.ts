@@ -1,4 +1,6 @@
 import { index, jsonb, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
+import type { InstanceConfiguration } from '../../../aws/instances.ts';
+import type { ExcludedVolume } from '../../selection/volumes.ts';
 import type { VolumeResult } from './jobs.ts';
 import { tenantPolicy } from './policies.ts';
 import { instant } from './tenants.ts';
@@ -6,14 +8,15 @@ import { instant } from './tenants.ts';
 /** A child of a recovery point: one volume, where its manifest lies, and what it takes to make the volume again. */
 export type PointVolume = VolumeResult & {
   runId: string;
-  manifestKey: string;
+  /** Null where the point is an EBS snapshot of the account: nothing of it lies in the vault. */
+  manifestKey: string | null;
   deviceName: string;
   encrypted: boolean;
   kmsKeyArn: string | null;
   volumeType: string | null;
   iops: number | null;
   throughput: number | null;
-  /** The EBS snapshot it was read from; null once that has been deleted. */
+  /** The EBS snapshot it was read from, null once that has been deleted; with `account` storage, the point itself. */
   snapshotId: string | null;
   tags: Record<string, string>;
 };
@@ -23,7 +26,7 @@ export type PointInstance = {
   instanceType: string;
   availabilityZone: string;
   tags: Record<string, string>;
-  configuration: Record<string, unknown>;
+  configuration: InstanceConfiguration;
 };
 
 /** Written last, in the transaction that completes the job: from then on the point is acknowledged and never lost. */
@@ -44,8 +47,15 @@ export const recoveryPoints = pgTable(
     createdTime: instant('created_time').notNull(),
     /** Earliest instant at which retention may delete it; null: only by hand, or by `keepLast`. */
     expiresAt: instant('expires_at'),
+    storage: text('storage', { enum: ['vault', 'account'] })
+      .notNull()
+      .default('vault'),
+    /** Until when EBS itself refuses to delete its snapshots. */
+    lockedUntil: instant('locked_until'),
     instance: jsonb('instance').$type<PointInstance>().notNull(),
     volumes: jsonb('volumes').$type<PointVolume[]>().notNull(),
+    /** Volumes that the instance had and that were left out, each by the rule that said so. */
+    excludedVolumes: jsonb('excluded_volumes').$type<ExcludedVolume[]>().notNull().default([]),
   },
   (table) => [
     primaryKey({ columns: [table.tenantId, table.id] }),
