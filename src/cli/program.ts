@@ -2,6 +2,7 @@ import { Command } from '@commander-js/extra-typings';
 import { addAccount } from './commands/account.ts';
 import { addBackup } from './commands/backup.ts';
 import { addConnections } from './commands/connections.ts';
+import { addInstances } from './commands/instances.ts';
 import { addJobs } from './commands/jobs.ts';
 import { addLogin } from './commands/login.ts';
 import { addOperator } from './commands/operator.ts';
@@ -31,6 +32,7 @@ export function createProgram(context: Context) {
   const session = createSession(context, () => program.opts());
   addLogin(program, session);
   addConnections(program, session);
+  addInstances(program, session);
   addAccount(program, session);
   addPlans(program, session);
   addBackup(program, session);

@@ -1,13 +1,9 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import {
-  awsInstanceId,
-  awsTag,
-  awsVolumeId,
   body,
   displayName,
   idempotencyHeader,
   idParam,
-  idReference,
   idSchema,
   json,
   listQuery,
@@ -16,11 +12,30 @@ import {
   security,
   timestamp,
 } from './common.ts';
+import { selectionInput, selectionSchema } from './selections.ts';
+
+const lock = z
+  .strictObject({
+    mode: z.enum(['governance', 'compliance']),
+    days: z.number().int().min(1).max(36_500),
+    coolOffHours: z.number().int().min(1).max(72).optional().openapi({
+      description: 'compliance only: for so long it can still be lifted. Absent: it holds at once, for good',
+    }),
+  })
+  .refine(({ mode, coolOffHours }) => mode === 'compliance' || coolOffHours === undefined, {
+    path: ['coolOffHours'],
+    error: 'is for mode compliance',
+  })
+  .openapi({
+    description:
+      'For connections with `account` storage: EBS refuses to delete the snapshots for so many days, whoever asks',
+  });
 
 export const retention = z
   .strictObject({
     keepLast: z.number().int().min(1).max(100_000).optional(),
     deleteAfterDays: z.number().int().min(1).max(36_500).optional(),
+    lock: lock.optional(),
   })
   .refine(
     (value) => value.keepLast !== undefined || value.deleteAfterDays !== undefined,
@@ -51,31 +66,6 @@ export const ruleInput = z.strictObject({
 });
 
 export const ruleSchema = ruleInput.extend({ id: idSchema('rule'), nextRunAt: timestamp.nullable() }).openapi('Rule');
-
-export const selectionInput = z
-  .strictObject({
-    connectionId: idReference('connection'),
-    tags: z.array(awsTag).max(20).optional().openapi({ description: 'All must match' }),
-    instanceIds: z.array(awsInstanceId).max(500).optional(),
-    excludeInstanceIds: z.array(awsInstanceId).max(500).optional(),
-    excludeVolumeIds: z.array(awsVolumeId).max(500).optional(),
-  })
-  .openapi('SelectionCreate', {
-    description:
-      'Instances of a connection: those with all `tags`, plus those named; neither given means every instance within the limits. Exclusions win.',
-  });
-
-export const selectionSchema = z
-  .object({
-    id: idSchema('selection'),
-    connectionId: idSchema('connection'),
-    tags: z.array(awsTag),
-    instanceIds: z.array(z.string()),
-    excludeInstanceIds: z.array(z.string()),
-    excludeVolumeIds: z.array(z.string()),
-    createdAt: timestamp,
-  })
-  .openapi('Selection');
 
 export const planCreate = z
   .strictObject({

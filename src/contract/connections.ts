@@ -188,7 +188,12 @@ export const listInstances = createRoute({
   summary: 'Instances discovered within the limits of the connections',
   security,
   request: {
-    query: z.strictObject({ ...listQuery, connectionId: z.string().optional(), awsRegion: awsRegion.optional() }),
+    query: z.strictObject({
+      ...listQuery,
+      connectionId: z.string().optional(),
+      awsRegion: awsRegion.optional(),
+      instanceId: z.string().optional(),
+    }),
   },
   responses: { 200: json(pageOf(instanceSchema), 'A page of instances'), ...problemResponse },
 });

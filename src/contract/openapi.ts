@@ -1,8 +1,10 @@
 import { OpenAPIHono } from '@hono/zod-openapi';
 import * as plans from './backup-plans.ts';
 import * as connections from './connections.ts';
+import * as explain from './explain.ts';
 import * as jobs from './jobs.ts';
 import * as points from './recovery-points.ts';
+import * as restores from './restore-jobs.ts';
 import * as system from './system.ts';
 import * as tenants from './tenants.ts';
 
@@ -20,6 +22,8 @@ export const OPERATIONS = [
   connections.verifyConnection,
   connections.deleteConnection,
   connections.listInstances,
+  explain.listUnprotectedInstances,
+  explain.explainInstance,
   connections.getInstance,
   plans.createBackupPlan,
   plans.listBackupPlans,
@@ -39,11 +43,11 @@ export const OPERATIONS = [
   points.deleteRecoveryPoint,
   points.listDeletionRequests,
   points.cancelDeletionRequest,
-  jobs.createRestoreJob,
-  jobs.listRestoreJobs,
-  jobs.getRestoreJob,
-  jobs.abortRestoreJob,
-  jobs.restoreJobEvents,
+  restores.createRestoreJob,
+  restores.listRestoreJobs,
+  restores.getRestoreJob,
+  restores.abortRestoreJob,
+  restores.restoreJobEvents,
   system.listAuditEvents,
   system.listRegions,
   system.getHealth,

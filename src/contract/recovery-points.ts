@@ -1,6 +1,7 @@
 import { createRoute, z } from '@hono/zod-openapi';
 import { awsTags, idParam, idSchema, json, listQuery, pageOf, problemResponse, security, timestamp } from './common.ts';
 import { volumeResult } from './jobs.ts';
+import { excludedVolume } from './selections.ts';
 
 export const recoveryPointState = z.enum(['COMPLETED', 'PARTIAL', 'DELETING']);
 
@@ -39,6 +40,9 @@ export const recoveryPointSchema = z
       .object({ name: z.string().nullable(), instanceType: z.string(), availabilityZone: z.string(), tags: awsTags })
       .openapi({ description: 'The instance as it was' }),
     volumes: z.array(recoveryPointVolume),
+    excludedVolumes: z
+      .array(excludedVolume)
+      .openapi({ description: 'Volumes that the instance had then and that this point does not have' }),
   })
   .openapi('RecoveryPoint');
 

@@ -2,71 +2,10 @@ import { describe, expect, test } from 'vitest';
 import { expiredPoints } from '../../src/cell/jobs/retention.ts';
 import { targetKey } from '../../src/cell/jobs/restore/context.ts';
 import { verdictOf } from '../../src/cell/jobs/runner.ts';
-import { selectInstances } from '../../src/cell/jobs/selection.ts';
 import { type Findings, stateAfter } from '../../src/cell/jobs/verify.ts';
 import { Fault, type FaultCode } from '../../src/core/faults.ts';
 
 const NOW = new Date('2026-11-23T12:00:00Z');
-
-describe('a selection', () => {
-  const instance = (
-    instanceId: string,
-    tags: Record<string, string> = {},
-    state = 'running',
-    connectionId = 'con_1',
-  ) => ({ instanceId, connectionId, state, tags });
-  const all = [
-    instance('i-1', { env: 'prod', team: 'a' }),
-    instance('i-2', { env: 'prod' }),
-    instance('i-3'),
-    instance('i-4', { env: 'prod' }, 'terminated'),
-    instance('i-5', { env: 'prod' }, 'running', 'con_2'),
-  ];
-  const rule = (change: object) => ({
-    connectionId: 'con_1',
-    tags: [],
-    instanceIds: [],
-    excludeInstanceIds: [],
-    excludeVolumeIds: [],
-    ...change,
-  });
-  const ids = (...rules: ReturnType<typeof rule>[]) =>
-    selectInstances(rules, all).map((chosen) => chosen.instance.instanceId);
-  const tag = (key: string, value: string) => ({ key, value });
-
-  test.each([
-    ['nothing given chooses every instance of the connection', [rule({})], ['i-1', 'i-2', 'i-3']],
-    ['a tag chooses those that have it', [rule({ tags: [tag('env', 'prod')] })], ['i-1', 'i-2']],
-    ['all tags must match', [rule({ tags: [tag('env', 'prod'), tag('team', 'a')] })], ['i-1']],
-    [
-      'named ones are chosen beside the tagged',
-      [rule({ tags: [tag('team', 'a')], instanceIds: ['i-3'] })],
-      ['i-1', 'i-3'],
-    ],
-    ['only named ones', [rule({ instanceIds: ['i-2'] })], ['i-2']],
-    ['an exclusion wins', [rule({ excludeInstanceIds: ['i-2'] })], ['i-1', 'i-3']],
-    [
-      'an exclusion wins over another selection too',
-      [rule({ excludeInstanceIds: ['i-2'] }), rule({ instanceIds: ['i-2'] })],
-      ['i-1', 'i-3'],
-    ],
-    ['each once', [rule({}), rule({})], ['i-1', 'i-2', 'i-3']],
-    ['no selection chooses nothing', [], []],
-  ])('%s', (_name, rules, expected) => {
-    expect(ids(...rules)).toEqual(expected);
-  });
-
-  test('excluded volumes of all selections are left out', () => {
-    const chosen = selectInstances(
-      [
-        rule({ instanceIds: ['i-1'], excludeVolumeIds: ['vol-1'] }),
-        rule({ instanceIds: ['i-1'], excludeVolumeIds: ['vol-2'] }),
-      ],
-      all,
-    );
-    expect(chosen[0]?.excludeVolumeIds).toEqual(['vol-1', 'vol-2']);
-  });
-});
 
 describe('retention', () => {
   const point = (id: string, daysAgo: number, retention: object | null, ruleId = 'r') => ({

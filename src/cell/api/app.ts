@@ -30,6 +30,7 @@ import { connectionRoutes, instanceRoutes } from './connections.ts';
 import { documentRoutes } from './documents.ts';
 import type { ApiEnv } from './env.ts';
 import { EVENT_POLL_MS, eventRoutes } from './events.ts';
+import { explainRoutes } from './explain.ts';
 import { backupJobRoutes, restoreJobRoutes } from './jobs.ts';
 import { createOperations } from './operations.ts';
 import { problemHandler, unrouted } from './problems.ts';
@@ -131,6 +132,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   tenantRoutes(operations, { ...services, region });
   apiKeyRoutes(operations, { ...services, cell });
   connectionRoutes(operations, { ...services, role: deps });
+  explainRoutes(operations, services);
   instanceRoutes(operations, services);
   backupPlanRoutes(operations, services);
   selectionRoutes(operations, services);

@@ -8,10 +8,12 @@ import { orNull } from './views.ts';
 const selectionView = (row: SelectionRow) => ({
   id: row.id,
   connectionId: row.connectionId,
+  match: row.match,
   tags: row.tags,
   instanceIds: row.instanceIds,
   excludeInstanceIds: row.excludeInstanceIds,
   excludeVolumeIds: row.excludeVolumeIds,
+  excludeVolumes: row.excludeVolumes,
   createdAt: row.createdAt.toISOString(),
 });
 

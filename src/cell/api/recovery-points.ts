@@ -43,6 +43,7 @@ const pointView = (row: RecoveryPointRow) => ({
     tags: row.instance.tags,
   },
   volumes: row.volumes.map(volumeView),
+  excludedVolumes: row.excludedVolumes,
 });
 
 const deletionView = (row: DeletionRequestRow) => ({

@@ -5,6 +5,7 @@ import {
   createInstanceSnapshots,
   deleteSnapshot,
   findOwnSnapshots,
+  type LeftOut,
   type OwnSnapshot,
   untilCompleted,
 } from '../../aws/snapshots.ts';
@@ -15,11 +16,13 @@ import { audit } from '../db/audit.ts';
 import type { Tx } from '../db/client.ts';
 import type { VolumeResult } from '../db/schema/jobs.ts';
 import { type PointVolume, recoveryPoints, volumeBases } from '../db/schema/recovery-points.ts';
+import type { ExcludedVolume } from '../selection/volumes.ts';
 import type { BackupJobRow } from '../services/job-views.ts';
 import { copyVolume } from './backup-volume.ts';
 import type { Copied } from './backup-result.ts';
 import { withClaim, writeJob } from './claim.ts';
 import { keepSnapshots } from './kept-snapshots.ts';
+import { leftOut, settleExclusions } from './exclusions.ts';
 import { inParallel } from './parallel.ts';
 import { applyRetention } from './retention.ts';
 import type { JobKind, JobRun } from './runner.ts';
@@ -74,15 +77,19 @@ function takeSnapshots(
   worker: Worker,
   connection: ConnectionRow,
   row: BackupJobRow,
-  signal: AbortSignal,
+  options: { leaveOut: LeftOut; signal: AbortSignal },
 ): Promise<Taken> {
   const { awsRegion, instanceId, tenantId } = row;
   const policy = createStep(stepOf(worker, connection, awsRegion), instanceId);
   return inAccount(worker, connection, { awsRegion, jobId: row.id, policy }, async ({ ec2 }) => {
-    const wanted = { tenantId, jobId: row.id, instanceId, excludeVolumeIds: row.excludeVolumeIds };
+    const wanted = { tenantId, jobId: row.id, instanceId, leaveOut: options.leaveOut };
     const taken = await createInstanceSnapshots(ec2, awsRegion, wanted);
     const snapshotIds = taken.map(({ snapshotId }) => snapshotId);
-    const snapshots = await untilCompleted(ec2, awsRegion, { snapshotIds, clock: worker.clock, signal });
+    const snapshots = await untilCompleted(ec2, awsRegion, {
+      snapshotIds,
+      clock: worker.clock,
+      signal: options.signal,
+    });
     // A base that the customer deleted has no tags any more, so that AWS would call reading it forbidden, not gone.
     const ours = await findOwnSnapshots(ec2, awsRegion, {
       tenantId,
@@ -176,7 +183,13 @@ async function moveBases(
   }
 }
 
-type Work = { connection: ConnectionRow; instance: DiscoveredInstance; pointInTime: Date; copied: Copied };
+type Work = {
+  connection: ConnectionRow;
+  instance: DiscoveredInstance;
+  pointInTime: Date;
+  copied: Copied;
+  excluded: ExcludedVolume[];
+};
 
 /** The recovery point of a finished backup. */
 function pointOf(row: BackupJobRow, id: string, work: Work, now: Date): typeof recoveryPoints.$inferInsert {
@@ -202,6 +215,7 @@ function pointOf(row: BackupJobRow, id: string, work: Work, now: Date): typeof r
     lockedUntil: copied.lockedUntil ?? null,
     instance: { name, instanceType, availabilityZone, tags, configuration },
     volumes: copied.stored,
+    excludedVolumes: work.excluded,
   };
 }
 
@@ -281,14 +295,16 @@ async function run(worker: Worker, row: BackupJobRow, job: JobRun): Promise<void
   const connection = await usableConnection(worker, row);
   const instance = await currentInstance(worker, connection, row);
   step('taking snapshots');
-  const taken = await takeSnapshots(worker, connection, row, job.signal);
+  const excluded = await settleExclusions(worker, row, job, instance);
+  const leaveOut = leftOut(instance, excluded);
+  const taken = await takeSnapshots(worker, connection, row, { leaveOut, signal: job.signal });
   const { snapshots } = taken;
   const copied =
     connection.storage === 'account'
       ? await keepSnapshots(worker, connection, row, { instance, snapshots })
       : await copyAll(worker, connection, row, { instance, taken, run: job });
   const pointInTime = snapshots[0]?.startedAt ?? worker.clock.now();
-  await commit(worker, row, job, { connection, instance, pointInTime, copied });
+  await commit(worker, row, job, { connection, instance, pointInTime, copied, excluded });
   // The point is acknowledged. What follows tidies up, and is done again by the next job when it fails.
   const tidy = async () => {
     if (connection.storage === 'vault') await dropOlderSnapshots(worker, connection, row, snapshots);

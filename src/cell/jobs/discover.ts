@@ -1,4 +1,4 @@
-import { and, eq, inArray, notInArray } from 'drizzle-orm';
+import { and, eq, notInArray } from 'drizzle-orm';
 import { type DiscoveredInstance, listInstances } from '../../aws/instances.ts';
 import { describeStep } from '../../aws/policies/session.ts';
 import { isFault } from '../../core/faults.ts';
@@ -6,6 +6,7 @@ import { newId } from '../../core/ids.ts';
 import type { Tx } from '../db/client.ts';
 import { connections, instances } from '../db/schema/connections.ts';
 import { inTenant } from '../db/tenancy.ts';
+import { GONE } from '../selection/obstacles.ts';
 import { loadConnection } from './verify.ts';
 import { type ConnectionRow, inAccount, stepOf, type Worker } from './worker.ts';
 
@@ -52,15 +53,16 @@ async function store(tx: Tx, worker: Worker, connection: ConnectionRow, found: F
         .insert(instances)
         .values({ tenantId, connectionId, id: newId('instance', worker.region.cell, now), ...values });
   }
-  // What EC2 no longer tells of within the limits is gone for us; jobs then say so.
+  // EC2 tells of a terminated instance for an hour: one that goes without that has left the limits, as when it loses its tag.
   const seen = found.instances.map((instance) => instance.instanceId);
   const gone = and(
     eq(instances.tenantId, tenantId),
     eq(instances.connectionId, connectionId),
-    inArray(instances.awsRegion, [found.awsRegion]),
+    eq(instances.awsRegion, found.awsRegion),
+    notInArray(instances.state, ['terminated', GONE]),
     seen.length > 0 ? notInArray(instances.instanceId, seen) : undefined,
   );
-  await tx.update(instances).set({ state: 'terminated', discoveredAt: now }).where(gone);
+  await tx.update(instances).set({ state: GONE, discoveredAt: now }).where(gone);
 }
 
 /** Brings the inventory of a connection up to date. Not a mutation by anyone: it is not audited. */

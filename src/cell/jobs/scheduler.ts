@@ -8,9 +8,11 @@ import { backupPlans, rules, selections } from '../db/schema/plans.ts';
 import { idempotencyKeys, tenants } from '../db/schema/tenants.ts';
 import { inTenant } from '../db/tenancy.ts';
 import { nextRunAt } from '../schedule.ts';
+import { decide } from '../selection/decide.ts';
+import { obstaclesOf } from '../selection/obstacles.ts';
+import type { Exclusion } from '../selection/volumes.ts';
 import { NO_PROGRESS } from '../services/backup-jobs.ts';
 import { backupJobView } from '../services/job-views.ts';
-import { selectInstances } from './selection.ts';
 import type { Worker } from './worker.ts';
 
 const DISCOVER_EVERY_MS = 60_000;
@@ -30,22 +32,25 @@ async function openInstances(tx: Tx, tenantId: string, ruleId: string): Promise<
   return new Set(open.map((job) => `${job.connectionId}/${job.instanceId}`));
 }
 
-async function chosenFor(tx: Tx, tenantId: string, planId: string) {
-  const chosen = await tx
+type Chosen = { instance: typeof instances.$inferSelect; exclusions: Exclusion[] };
+
+/** What the plan's selections choose of everything that can be backed up now. */
+async function chosenFor(tx: Tx, tenantId: string, planId: string): Promise<Chosen[]> {
+  const ofPlan = await tx
     .select()
     .from(selections)
-    .where(and(eq(selections.tenantId, tenantId), eq(selections.planId, planId)));
-  const usable = await tx
-    .select({ id: connections.id })
-    .from(connections)
-    .where(and(eq(connections.tenantId, tenantId), eq(connections.state, 'CONNECTED'), isNull(connections.deletedAt)));
-  const ids = usable.map((row) => row.id);
-  if (ids.length === 0) return [];
+    .where(and(eq(selections.tenantId, tenantId), eq(selections.planId, planId)))
+    .orderBy(asc(selections.id));
   const candidates = await tx
-    .select()
+    .select({ instance: instances, connection: connections })
     .from(instances)
-    .where(and(eq(instances.tenantId, tenantId), inArray(instances.connectionId, ids)));
-  return selectInstances(chosen, candidates);
+    .innerJoin(connections, and(eq(connections.tenantId, tenantId), eq(connections.id, instances.connectionId)))
+    .where(and(eq(instances.tenantId, tenantId), isNull(connections.deletedAt)));
+  return candidates.flatMap(({ instance, connection }) => {
+    if (obstaclesOf(instance, connection).length > 0) return [];
+    const { selected, exclusions } = decide(ofPlan, instance);
+    return selected ? [{ instance, exclusions }] : [];
+  });
 }
 
 /** One job for each instance of a due rule. The unique slot makes a second scheduler's attempt vanish. */
@@ -54,7 +59,7 @@ async function startRule(tx: Tx, worker: Worker, rule: RuleRow): Promise<number>
   const now = worker.clock.now();
   const open = await openInstances(tx, tenantId, rule.id);
   let started = 0;
-  for (const { instance, excludeVolumeIds } of await chosenFor(tx, tenantId, rule.planId)) {
+  for (const { instance, exclusions } of await chosenFor(tx, tenantId, rule.planId)) {
     if (open.has(`${instance.connectionId}/${instance.instanceId}`)) continue;
     const values = {
       tenantId,
@@ -71,7 +76,7 @@ async function startRule(tx: Tx, worker: Worker, rule: RuleRow): Promise<number>
       // A slot that was missed while we were down is made up for now: its window begins now.
       startBefore: new Date(now.getTime() + rule.startWindowMinutes * 60_000),
       retention: rule.retention,
-      excludeVolumeIds,
+      exclusions,
       volumes: [],
     };
     const [row] = await tx.insert(backupJobs).values(values).onConflictDoNothing().returning();

@@ -2,7 +2,7 @@ import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import { listItems } from '../listing.ts';
 import { keepKey } from '../key-file.ts';
 import type { Session } from '../session.ts';
-import { formatBytes, formatTime, table } from '../table.ts';
+import { formatTime, table } from '../table.ts';
 import { limitOption, showList } from './list-output.ts';
 
 function addApiKeys(program: CommandUnknownOpts, session: Session): void {
@@ -40,35 +40,8 @@ function addApiKeys(program: CommandUnknownOpts, session: Session): void {
     });
 }
 
-function addInstances(program: CommandUnknownOpts, session: Session): void {
-  program
-    .command('instances')
-    .description('EC2 instances that were discovered.')
-    .command('list')
-    .description('List instances within the limits of the connections.')
-    .option('--connection <id>', 'only of this connection')
-    .option('--region <region>', 'only in this AWS region')
-    .addOption(limitOption())
-    .action(async ({ limit, connection: connectionId, region: awsRegion }) => {
-      const filters = { connectionId, awsRegion };
-      showList(session, 'instances', await listItems(session.api(), 'GET /v1/instances', limit, filters), [
-        { title: 'INSTANCE', text: (item) => item.instanceId },
-        { title: 'NAME', text: (item) => item.name },
-        { title: 'STATE', text: (item) => item.state },
-        { title: 'TYPE', text: (item) => item.instanceType },
-        { title: 'ZONE', text: (item) => item.availabilityZone },
-        {
-          title: 'VOLUMES',
-          text: (item) => item.volumes.map((v) => `${v.volumeId} ${formatBytes(v.volumeBytes)}`).join(', '),
-        },
-        { title: 'CONNECTION', text: (item) => item.connectionId },
-      ]);
-    });
-}
-
-/** Commands about the tenant itself: its keys, what was found in its accounts, what was done, where it lives. */
+/** Commands about the tenant itself: its keys, what was done, where it lives. */
 export function addAccount(program: CommandUnknownOpts, session: Session): void {
-  addInstances(program, session);
   addApiKeys(program, session);
   program
     .command('audit')

@@ -2,24 +2,19 @@ import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import type { Answer } from '../api-client.ts';
 import { usageError } from '../failure.ts';
 import { listItems } from '../listing.ts';
+import { selectionText } from '../selection-text.ts';
 import type { Session } from '../session.ts';
 import { facts, formatTime, table } from '../table.ts';
 import { retentionOf } from './backup.ts';
 import { collect, collectTags, limitOption, positiveInteger, showList } from './list-output.ts';
+import { collectTagPatterns, parseExpression, volumeRules } from './selection-options.ts';
 
 type Plan = Answer<'GET /v1/backup-plans/{id}'>;
 type Rule = Plan['rules'][number];
-type Selection = Plan['selections'][number];
 
 function retentionText({ retention: { keepLast, deleteAfterDays } }: Rule): string {
   const parts = [keepLast && `newest ${keepLast}`, deleteAfterDays && `${deleteAfterDays} days`];
   return parts.filter(Boolean).join(' or ');
-}
-
-function selectionText({ tags, instanceIds, excludeInstanceIds, excludeVolumeIds }: Selection): string {
-  const chosen = [...tags.map(({ key, value }) => `${key}=${value}`), ...instanceIds].join(', ') || 'every instance';
-  const excluded = [...excludeInstanceIds, ...excludeVolumeIds].join(', ');
-  return excluded === '' ? chosen : `${chosen} except ${excluded}`;
 }
 
 function nextRun({ paused, rules }: Plan): string | null {
@@ -40,7 +35,7 @@ function planLines(plan: Plan): string[] {
       ],
       plan.rules,
     ),
-    ...plan.selections.map((selection) => `Selects ${selectionText(selection)} of ${selection.connectionId}`),
+    ...plan.selections.map((selection) => `Selects ${selectionText(selection)}`),
   ];
 }
 
@@ -64,11 +59,19 @@ function addCreate(plans: CommandUnknownOpts, session: Session): void {
     .requiredOption('--name <name>', 'name of the plan')
     .requiredOption('--cron <expression>', 'five fields: minute hour day month weekday, such as "0 3 * * *"')
     .requiredOption('--time-zone <zone>', 'IANA time zone of the schedule, such as Europe/Berlin')
-    .requiredOption('--connection <id>', 'connection whose instances are selected')
-    .option('--tag <key=value>', 'select instances with this tag (repeatable: all must match)', collectTags)
+    .option('--connection <id>', 'connection whose instances are selected (needed without --match)')
+    .option(
+      '--tag <key=value>',
+      'select instances with this tag, * for any text (repeatable: all must match)',
+      collectTags,
+    )
     .option('--instance <id>', 'select this EC2 instance (repeatable)', collect)
     .option('--exclude-instance <id>', 'never this instance (repeatable)', collect)
+    .option('--match <json>', 'select by an expression (and, or, not) as JSON, or @file with one', parseExpression)
     .option('--exclude-volume <id>', 'never this volume (repeatable)', collect)
+    .option('--exclude-device <name>', 'never volumes at this device name, * for any text (repeatable)', collect)
+    .option('--exclude-volume-tag <key[=value]>', 'never volumes with this tag (repeatable)', collectTagPatterns)
+    .option('--exclude-root', 'never the root volume')
     .option('--keep-last <n>', 'keep the newest n points of each instance', positiveInteger)
     .option('--delete-after-days <n>', 'keep points at least this long', positiveInteger)
     .option('--start-window-minutes <n>', 'a job not started by then has EXPIRED', positiveInteger, 60)
@@ -78,10 +81,12 @@ function addCreate(plans: CommandUnknownOpts, session: Session): void {
       const { name, cron, timeZone, startWindowMinutes } = options;
       const selection = {
         connectionId: options.connection,
+        match: options.match,
         tags: options.tag,
         instanceIds: options.instance,
         excludeInstanceIds: options.excludeInstance,
         excludeVolumeIds: options.excludeVolume,
+        excludeVolumes: volumeRules(options),
       };
       const rules = [{ name, cron, timeZone, startWindowMinutes, retention }];
       const plan = await session

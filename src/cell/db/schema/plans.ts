@@ -1,9 +1,17 @@
 import { boolean, foreignKey, index, integer, jsonb, pgTable, primaryKey, text } from 'drizzle-orm/pg-core';
+import type { Expression } from '../../selection/expression.ts';
+import type { VolumeRule } from '../../selection/volumes.ts';
 import { type AwsTag, connections } from './connections.ts';
 import { tenantPolicy } from './policies.ts';
 import { instant } from './tenants.ts';
 
-export type Retention = { keepLast?: number | undefined; deleteAfterDays?: number | undefined };
+/** A lock that EBS itself keeps (LockSnapshot): with `account` storage only. */
+export type Lock = { mode: 'governance' | 'compliance'; days: number; coolOffHours?: number | undefined };
+export type Retention = {
+  keepLast?: number | undefined;
+  deleteAfterDays?: number | undefined;
+  lock?: Lock | undefined;
+};
 
 export const backupPlans = pgTable(
   'backup_plans',
@@ -50,11 +58,15 @@ export const selections = pgTable(
     tenantId: text('tenant_id').notNull(),
     id: text('id').notNull(),
     planId: text('plan_id').notNull(),
-    connectionId: text('connection_id').notNull(),
+    /** Null: instances of every connection. */
+    connectionId: text('connection_id'),
+    /** Null: the simple form, by `tags` and `instanceIds`. */
+    match: jsonb('match').$type<Expression>(),
     tags: jsonb('tags').$type<AwsTag[]>().notNull(),
     instanceIds: jsonb('instance_ids').$type<string[]>().notNull(),
     excludeInstanceIds: jsonb('exclude_instance_ids').$type<string[]>().notNull(),
     excludeVolumeIds: jsonb('exclude_volume_ids').$type<string[]>().notNull(),
+    excludeVolumes: jsonb('exclude_volumes').$type<VolumeRule[]>().notNull().default([]),
     createdAt: instant('created_at').notNull(),
   },
   (table) => [
