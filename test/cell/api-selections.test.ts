@@ -223,7 +223,8 @@ describe('the unprotected', () => {
       if (json.nextCursor === null) break;
       cursor = `&cursor=${json.nextCursor}`;
     }
-    expect(seen.toSorted()).toEqual([ids[0], ids[2], ids[4]].toSorted());
+    expect(seen).toHaveLength(3);
+    expect(new Set(seen)).toEqual(new Set([ids[0], ids[2], ids[4]]));
     expect(await unprotected(tenant, '?awsRegion=eu-west-1')).toEqual([]);
     const moved = await tenant.call('GET', '/v1/instances?instanceId=i-00000003');
     expect(moved.json.items.map((item: Json) => item.id)).toEqual([ids[3]]);

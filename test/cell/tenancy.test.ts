@@ -101,7 +101,14 @@ test("another tenant's ids in a body are missing too", async () => {
 });
 
 test('lists and their filters show nothing of another tenant, and nothing was changed by asking', async () => {
-  for (const name of ['instances', 'backup-plans', 'backup-jobs', 'restore-jobs', 'deletion-requests'])
+  for (const name of [
+    'instances',
+    'instances/unprotected',
+    'backup-plans',
+    'backup-jobs',
+    'restore-jobs',
+    'deletion-requests',
+  ])
     expect((await stranger.call('GET', `/v1/${name}`)).json.items, name).toEqual([]);
   const filtered = await stranger.call('GET', `/v1/instances?connectionId=${ids['connections']}`);
   expect(filtered.json.items).toEqual([]);

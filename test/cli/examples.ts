@@ -160,6 +160,15 @@ export const recoveryPoint = {
       tags: {},
     },
   ],
+  excludedVolumes: [
+    {
+      volumeId: 'vol-0fedcba9876543210',
+      deviceName: '/dev/sdf',
+      selectionId: id.selection,
+      pointer: '/excludeVolumes/0',
+      detail: 'device is /dev/sdf, like /dev/sd*',
+    },
+  ],
 };
 
 export const plan = {
@@ -181,16 +190,56 @@ export const plan = {
     {
       id: id.selection,
       connectionId: id.connection,
+      match: null,
       tags: [{ key: 'backup', value: 'yes' }],
       instanceIds: [],
       excludeInstanceIds: [],
       excludeVolumeIds: [],
+      excludeVolumes: [],
       createdAt: time,
     },
   ],
   createdAt: time,
   updatedAt: time,
 };
+
+const subject = {
+  id: id.instance,
+  instanceId: instance.instanceId,
+  name: 'db-1',
+  connectionId: id.connection,
+  awsRegion: 'eu-central-1',
+  state: 'running',
+};
+
+export const explanation = {
+  ...subject,
+  discoveredAt: time,
+  protected: true,
+  why: 'Nightly: selected',
+  obstacles: [],
+  plans: [
+    {
+      planId: id.plan,
+      name: 'Nightly',
+      paused: false,
+      selected: true,
+      why: 'selected',
+      rules: [{ ruleId: id.rule, name: 'Nightly', nextRunAt: time }],
+      selections: [
+        {
+          selectionId: id.selection,
+          outcome: 'selected',
+          because: [{ pointer: '/match/and/0', detail: 'tag env is "prod"' }],
+        },
+      ],
+      includedVolumeIds: ['vol-0123456789abcdef0'],
+      excludedVolumes: recoveryPoint.excludedVolumes,
+    },
+  ],
+};
+
+export const unprotectedInstance = { ...subject, why: 'Nightly: tag env is "test", wanted "prod"' };
 
 export const certificate = {
   subject: 'CN=eu',

@@ -36,6 +36,9 @@ function pointLines(point: RecoveryPoint): string[] {
       ],
       point.volumes,
     ),
+    ...point.excludedVolumes.map(
+      ({ volumeId, deviceName, detail }) => `Left out: ${volumeId} (${deviceName}): ${detail}`,
+    ),
   ];
 }
 
