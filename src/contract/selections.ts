@@ -120,6 +120,7 @@ export const selectionInput = z
     if (match && instanceIds) refuse('instanceIds', 'belongs into match when there is one');
   })
   .openapi('SelectionCreate', {
+    example: { match: { tag: { key: 'env', value: 'prod-*' } }, excludeVolumes: [{ deviceName: '/dev/sdf' }] },
     description:
       'Either `match`, an expression over every instance of the tenant (with `connectionId`: of that connection), or the simple form: instances of a connection with all `tags`, plus those named; neither given means every instance within the limits. Exclusions win.',
   });

@@ -1,11 +1,11 @@
 import { and, asc, eq, isNull } from 'drizzle-orm';
-import { connections } from '../db/schema/connections.ts';
+import { connections, type instances } from '../db/schema/connections.ts';
 import { backupPlans, rules, selections } from '../db/schema/plans.ts';
 import { type Decision, decide } from '../selection/decide.ts';
 import { type Obstacle, obstaclesOf } from '../selection/obstacles.ts';
-import type { InstanceRow } from './instances.ts';
 import type { TenantScope } from './scope.ts';
 
+type InstanceRow = typeof instances.$inferSelect;
 type PlanParts = {
   plan: typeof backupPlans.$inferSelect;
   rules: (typeof rules.$inferSelect)[];
