@@ -8,7 +8,7 @@ import type { Worker } from '../../src/cell/jobs/worker.ts';
 import { backupJobs } from '../../src/cell/db/schema/jobs.ts';
 import { inTenant } from '../../src/cell/db/tenancy.ts';
 import { silentLogger } from '../../src/core/log.ts';
-import { connected, discovered } from './fixtures.ts';
+import { connected, discovered, INSTANCE } from './fixtures.ts';
 import { type Cell, startCell, type Tenant } from './harness.ts';
 
 const MINUTE_MS = 60_000;
@@ -165,4 +165,50 @@ test('a running job learns that it is to end at its next effect', async () => {
   const claim = await claimed(ref);
   await tenant.call('POST', `/v1/backup-jobs/${ref.jobId}/abort`);
   await expect(withClaim(worker.db, claim, async () => {})).rejects.toMatchObject({ code: 'aborted' });
+});
+
+test('what a slot starts, and what is listed as unprotected, are the two halves of the inventory', async () => {
+  const tags = [{ env: 'prod' }, { env: 'prod', skip: 'yes' }, { env: 'test' }, {}];
+  const envIs = (value: string) => ({ tag: { key: 'env', value } });
+  const selections: object[][] = [
+    [{ match: envIs('prod') }],
+    [{ match: { not: envIs('*') } }],
+    [{ match: { and: [{ or: [envIs('p*'), envIs('test')] }, { not: { tag: { key: 'skip' } } }] } }],
+    [{ match: envIs('*'), excludeInstanceIds: ['i-00000000'] }],
+    [{ match: envIs('*'), excludeVolumes: [{ deviceName: '/dev/sd?' }, { root: true }] }],
+    [],
+  ];
+  for (const chosen of selections) {
+    const { tenant, connectionId } = await planned({ selections: chosen });
+    for (const [n, own] of tags.entries())
+      await discovered(cell, tenant, connectionId, { instanceId: `i-0000000${n}`, tags: own });
+    const { json } = await tenant.call('GET', '/v1/instances/unprotected');
+    cell.clock.advance(10 * MINUTE_MS);
+    await due(tenant);
+    const started = (await jobsOf(tenant)).map((job: { instanceId: string }) => job.instanceId);
+    const open = json.items.map((item: { instanceId: string }) => item.instanceId);
+    expect(started.length + open.length).toBe(1 + tags.length);
+    expect(new Set([...started, ...open])).toEqual(new Set([INSTANCE, ...tags.map((_, n) => `i-0000000${n}`)]));
+  }
+});
+
+test('a job carries what its plan leaves out as rules, for the worker to apply', async () => {
+  const { tenant, connectionId } = await planned();
+  const { json } = await tenant.call('POST', '/v1/backup-plans', {
+    body: {
+      name: 'p',
+      rules: [{ name: 'r', cron: '*/10 * * * *', timeZone: 'UTC', retention: { keepLast: 1 } }],
+      selections: [{ connectionId, excludeVolumeIds: ['vol-0aaaaaaaaaaaaaaa1'], excludeVolumes: [{ root: true }] }],
+    },
+  });
+  cell.clock.advance(10 * MINUTE_MS);
+  await due(tenant);
+  const ofPlan = and(eq(backupJobs.tenantId, tenant.tenantId), eq(backupJobs.planId, json.id));
+  const [job] = await inTenant(worker.db, tenant.tenantId, (tx) => tx.select().from(backupJobs).where(ofPlan));
+  const selectionId = json.selections[0].id;
+  expect(job?.exclusions).toEqual([
+    { selectionId, pointer: '/excludeVolumeIds/0', rule: { volumeId: 'vol-0aaaaaaaaaaaaaaa1' } },
+    { selectionId, pointer: '/excludeVolumes/0', rule: { root: true } },
+  ]);
+  expect(job?.excludedVolumes).toBeNull();
 });

@@ -38,9 +38,10 @@ afterAll(async () => {
 const run = (...args: string[]) => runCommand(args, { env: { DOMICILE_URL: server.url, DOMICILE_API_KEY: apiKey } });
 const create = (...options: string[]) =>
   run('plans', 'create', '--name', 'p', '--cron', '0 3 * * *', '--time-zone', 'UTC', '--keep-last', '7', ...options);
-const created = () =>
-  (server.calls.findLast(({ operationId }) => operationId === 'createBackupPlan')?.body as { selections: unknown[] })
-    .selections;
+const created = () => {
+  const call = server.calls.findLast(({ operationId }) => operationId === 'createBackupPlan');
+  return (call?.body as { selections: unknown[] } | undefined)?.selections;
+};
 
 test('a plan takes an expression, from the command line or a file, and rules for volumes', async () => {
   const file = join(newFolder(), 'match.json');

@@ -5,7 +5,9 @@ import {
   EC2Client,
   TerminateInstancesCommand,
 } from '@aws-sdk/client-ec2';
+import { IAMClient, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { RoleDocuments } from '../../src/stranger/customer-account.ts';
 import { hashSnapshot, hashVolume } from '../../src/stranger/ebs-reader.ts';
 import type { Json, Tenant } from '../cell/harness.ts';
 import { openWorld, TAG, type World } from './world.ts';
@@ -18,11 +20,11 @@ afterAll(() => world.close());
 
 let accounts = 0;
 /** A tenant whose customer has an instance of a root volume and a data volume. */
-async function onboarded() {
+async function onboarded(change?: (documents: RoleDocuments) => RoleDocuments) {
   accounts += 1;
   const who = await world.customer(`2222222224${10 + accounts}`);
   const tenant = await world.cell.newTenant();
-  const connection = await world.connect(tenant, who);
+  const connection = await world.connect(tenant, who, change);
   const ec2 = new EC2Client({
     endpoint: world.sandbox.url,
     region: 'eu-central-1',
@@ -102,6 +104,35 @@ test('volumes are judged as they are at the backup: a tag that came since counts
     state: 'FAILED',
     problem: { detail: expect.stringContaining('exclude each of the 2 volumes') },
   });
+});
+
+test('a job that is tried again says of its snapshots what was true when they were taken', async () => {
+  const unreadable = (documents: RoleDocuments): RoleDocuments => ({
+    ...documents,
+    backupPolicy: JSON.parse(JSON.stringify(documents.backupPolicy).replace('"ebs:GetSnapshotBlock"', '"ebs:None"')),
+  });
+  const { tenant, connection, access, ec2, root, data } = await onboarded(unreadable);
+  await planned(tenant, { match: { tag: TAG }, excludeVolumes: [{ tag: { key: 'backup', value: 'no' } }] });
+  await world.scheduled(tenant);
+  const [job] = await jobs(tenant);
+  expect(job).toMatchObject({ state: 'PENDING', blocked: { reason: 'role' } });
+  await ec2.send(new CreateTagsCommand({ Resources: [data], Tags: [{ Key: 'backup', Value: 'no' }] }));
+  const iam = new IAMClient({
+    endpoint: world.sandbox.url,
+    region: 'eu-central-1',
+    credentials: access.credentials,
+  });
+  await iam.send(
+    new PutRolePolicyCommand({
+      RoleName: connection.roleName,
+      PolicyName: 'backup',
+      PolicyDocument: JSON.stringify(connection.backupPolicy),
+    }),
+  );
+  await world.run({ kind: 'backup', tenantId: tenant.tenantId, jobId: job.id });
+  const [point] = await points(tenant);
+  expect(new Set(ids(point.volumes))).toEqual(new Set([root, data]));
+  expect(point.excludedVolumes).toEqual([]);
 });
 
 test('an instance that loses its tag is gone for us, one that is terminated is terminated, and both say so', async () => {

@@ -19,10 +19,10 @@ export async function settleExclusions(
   run: JobRun,
   instance: DiscoveredInstance,
 ): Promise<ExcludedVolume[]> {
+  if (row.exclusions.length === 0) return [];
   if (row.excludedVolumes !== null) return row.excludedVolumes;
   const excluded = excludedVolumes(instance, row.exclusions);
-  if (excluded.length === 0) return excluded;
-  if (excluded.length === instance.volumes.length) {
+  if (excluded.length > 0 && excluded.length === instance.volumes.length) {
     const { instanceId } = row;
     const why = `The plan's selections exclude each of the ${excluded.length} volumes of ${instanceId}.`;
     throw new Fault('instance_not_found', why, { facts: { instanceId } });
@@ -33,8 +33,10 @@ export async function settleExclusions(
   return excluded;
 }
 
-/** The same as CreateSnapshots takes it. */
+/** The same as CreateSnapshots takes it: of the volumes that are still attached, because it refuses others. */
 export function leftOut(instance: DiscoveredInstance, excluded: readonly ExcludedVolume[]): LeftOut {
-  const data = excluded.filter((volume) => !isRoot(volume, instance));
-  return { bootVolume: data.length < excluded.length, dataVolumeIds: data.map(({ volumeId }) => volumeId) };
+  const ids = new Set(excluded.map(({ volumeId }) => volumeId));
+  const attached = instance.volumes.filter(({ volumeId }) => ids.has(volumeId));
+  const data = attached.filter((volume) => !isRoot(volume, instance));
+  return { bootVolume: data.length < attached.length, dataVolumeIds: data.map(({ volumeId }) => volumeId) };
 }
