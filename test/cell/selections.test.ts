@@ -279,6 +279,7 @@ describe("an instance's obstacles", () => {
     ['running', link, []],
     ['stopped', link, []],
     ['terminated', link, ['i-1 is terminated']],
+    ['shutting-down', link, ['i-1 is shutting-down']],
     ['gone', link, ["EC2 no longer lists i-1 within the connection's limits (tag backup=yes, VPC vpc-1)"]],
     ['running', { ...link, state: 'DISCONNECTED', stateDetail: 'gone' }, ['connection con_1 is DISCONNECTED: gone']],
   ])('%s: %#', (state, connection, details) => {

@@ -16,6 +16,10 @@ type Link = {
 
 /** State of an instance that EC2 no longer told of within the limits, and had not told to be terminated. */
 export const GONE = 'gone';
+/** States that EC2 does not leave again. */
+const ENDED: readonly string[] = ['shutting-down', 'terminated'];
+/** States in which there is nothing to protect. */
+export const ABSENT: readonly string[] = [...ENDED, GONE];
 
 function limitsOf({ tag, vpcIds }: Link): string {
   const vpcs = vpcIds.length === 0 ? '' : `, VPC ${vpcIds.join(' or ')}`;
@@ -29,8 +33,8 @@ export function obstaclesOf(instance: { instanceId: string; state: string }, con
     const why = connection.stateDetail === null ? '' : `: ${connection.stateDetail}`;
     found.push({ code: 'connection_not_usable', detail: `connection ${connection.id} is ${connection.state}${why}` });
   }
-  if (instance.state === 'terminated')
-    found.push({ code: 'instance_terminated', detail: `${instance.instanceId} is terminated` });
+  if (ENDED.includes(instance.state))
+    found.push({ code: 'instance_terminated', detail: `${instance.instanceId} is ${instance.state}` });
   if (instance.state === GONE) {
     const limits = limitsOf(connection);
     const detail = `EC2 no longer lists ${instance.instanceId} within the connection's limits (${limits})`;

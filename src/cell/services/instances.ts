@@ -1,6 +1,6 @@
 import { and, desc, eq, lt, notInArray } from 'drizzle-orm';
 import { instances } from '../db/schema/connections.ts';
-import { GONE } from '../selection/obstacles.ts';
+import { ABSENT } from '../selection/obstacles.ts';
 import { found, wellFormed } from './absence.ts';
 import type { PageQuery, Paginate } from './pages.ts';
 import { loadPolicies, type Protection, protectionOf } from './protection.ts';
@@ -30,7 +30,7 @@ function rowsAfter({ tx, tenantId }: TenantScope, { connectionId, awsRegion, ins
           connectionId === undefined ? undefined : eq(instances.connectionId, connectionId),
           awsRegion === undefined ? undefined : eq(instances.awsRegion, awsRegion),
           instanceId === undefined ? undefined : eq(instances.instanceId, instanceId),
-          present ? notInArray(instances.state, ['terminated', GONE]) : undefined,
+          present ? notInArray(instances.state, [...ABSENT]) : undefined,
           after === null ? undefined : lt(instances.id, after),
         ),
       )
