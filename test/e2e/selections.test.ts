@@ -20,11 +20,11 @@ afterAll(() => world.close());
 
 let accounts = 0;
 /** A tenant whose customer has an instance of a root volume and a data volume. */
-async function onboarded(change?: (documents: RoleDocuments) => RoleDocuments) {
+async function onboarded(change?: (documents: RoleDocuments) => RoleDocuments, more: object = {}) {
   accounts += 1;
   const who = await world.customer(`2222222224${10 + accounts}`);
   const tenant = await world.cell.newTenant();
-  const connection = await world.connect(tenant, who, change);
+  const connection = await world.connect(tenant, who, change, more);
   const ec2 = new EC2Client({
     endpoint: world.sandbox.url,
     region: 'eu-central-1',
@@ -75,9 +75,9 @@ test('a volume that is excluded is in no snapshot; the point says by which rule,
 });
 
 test('the root volume can be left out, by name too, and what is explained is what happens', async () => {
-  for (const rule of ['root', 'volumeId', 'deviceName'] as const) {
+  for (const rule of ['root', 'volumeId'] as const) {
     const { tenant, root, data } = await onboarded();
-    const value = { root: true, volumeId: root, deviceName: '/dev/xvd*' }[rule];
+    const value = { root: true, volumeId: root }[rule];
     await planned(tenant, { match: { tag: TAG }, excludeVolumes: [{ [rule]: value }] });
     const { plans } = await explained(tenant);
     await world.scheduled(tenant);
@@ -87,6 +87,33 @@ test('the root volume can be left out, by name too, and what is explained is wha
     expect(plans[0].includedVolumeIds).toEqual(ids(point.volumes));
     expect(plans[0].excludedVolumes).toEqual(point.excludedVolumes);
   }
+});
+
+test('an instance is not restored from a point that leaves out its root volume; its other volumes are', async () => {
+  const { tenant, connection, data } = await onboarded();
+  await planned(tenant, { match: { tag: TAG }, excludeVolumes: [{ root: true }] });
+  await world.scheduled(tenant);
+  const [point] = await points(tenant);
+  const target = { connectionId: connection.id, awsRegion: 'eu-central-1' };
+  expect(await world.restore(tenant, point.id, target, { type: 'instance' })).toMatchObject({
+    code: 'invalid_request',
+    errors: [{ pointer: '/recoveryPointId', detail: expect.stringContaining('root volume') }],
+  });
+  expect(await world.restore(tenant, point.id, target)).toMatchObject({
+    state: 'COMPLETED',
+    volumes: [{ sourceVolumeId: data }],
+  });
+});
+
+test('with account storage, too, what is excluded gets no snapshot', async () => {
+  const { tenant, ec2, root, data } = await onboarded(undefined, { storage: 'account' });
+  await planned(tenant, { match: { tag: TAG }, excludeVolumes: [{ deviceName: '/dev/sd*' }] });
+  await world.scheduled(tenant);
+  const [point] = await points(tenant);
+  expect(point).toMatchObject({ state: 'COMPLETED', storage: 'account' });
+  expect([ids(point.volumes), ids(point.excludedVolumes)]).toEqual([[root], [data]]);
+  const { Snapshots } = await ec2.send(new DescribeSnapshotsCommand({ OwnerIds: ['self'] }));
+  expect(Snapshots?.map(({ VolumeId }) => VolumeId)).toEqual([root]);
 });
 
 test('volumes are judged as they are at the backup: a tag that came since counts', async () => {

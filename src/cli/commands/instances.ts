@@ -9,12 +9,15 @@ import { limitOption, showList } from './list-output.ts';
 type Explanation = Answer<'GET /v1/instances/{id}/explain'>;
 type Plan = Explanation['plans'][number];
 
+const UNDISCOVERED =
+  'Only instances within the tag, VPCs and regions of a connection are: domicile connections list shows them.';
+
 /** `ins_…` is an id of ours; an EC2 id is looked up. The same instance may be seen by two connections. */
 async function instanceId(api: Api, id: string): Promise<string> {
   if (!/^i-[0-9a-f]+$/.test(id)) return id;
   const { items } = await listItems(api, 'GET /v1/instances', 2, { instanceId: id });
   const [only, other] = items;
-  if (!only) throw usageError(`${id} has not been discovered`, 'Look for it: domicile instances list');
+  if (!only) throw usageError(`${id} has not been discovered`, UNDISCOVERED);
   if (!other) return only.id;
   throw usageError(`${id} is seen by several connections`, `Name it by its own id: ${only.id} or ${other.id}`);
 }
