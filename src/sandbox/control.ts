@@ -3,10 +3,13 @@ import type { IncomingMessage } from 'node:http';
 import type { Clock } from '../core/clock.ts';
 import type { AccountStore } from './accounts/store.ts';
 import type { CallLog } from './call-log.ts';
+import { handleFaults, handleSettings } from './faults/control.ts';
+import type { Faults } from './faults/registry.ts';
 import { evaluate } from './iam/evaluate.ts';
 import { parsePolicy } from './iam/policy.ts';
 import { startSession } from './sts/service.ts';
 import { AwsError, type AwsResponse } from './service.ts';
+import type { Settings } from './settings.ts';
 
 const STEP_BYTES = 1 << 20;
 const READ_BYTES_MAX = 64 * 2 ** 20;
@@ -27,6 +30,8 @@ export type Control = {
   calls: CallLog;
   adminToken: string;
   volumes: GuestVolumes;
+  faults: Faults;
+  settings: Settings;
 };
 
 const json = (status: number, value: unknown): AwsResponse => ({
@@ -170,8 +175,11 @@ async function answer(control: Control, request: IncomingMessage, url: URL): Pro
   if (what === 'container-credentials') return taskCredentials(control, rest[0] ?? '', rest[1] ?? '');
   if (what === 'calls' && rest[0] === 'summary') return json(200, { items: control.calls.summary() });
   if (what === 'calls') return json(200, control.calls.since(Number(url.searchParams.get('since') ?? 0)));
-  if (request.method !== 'POST') return refuse(404, 'no such control');
   const input = await readJson(request);
+  const method = request.method ?? 'GET';
+  if (what === 'faults') return handleFaults(control.faults, { method, id: rest[0] ?? '', input });
+  if (what === 'settings') return handleSettings(control.settings, { method, input });
+  if (method !== 'POST') return refuse(404, 'no such control');
   if (what === 'clock') {
     const offsetMs = input['offsetMs'] ?? 0;
     if (typeof offsetMs !== 'number' || !Number.isSafeInteger(offsetMs))

@@ -7,10 +7,24 @@ import { parseAuthorization, type Signed, verifySignature } from './sigv4.ts';
 import { sessionArn } from './sts/service.ts';
 import { errorResponse } from './wire/errors.ts';
 import type { Clock } from '../core/clock.ts';
+import { underFaults } from './faults/apply.ts';
+import { expiredToken } from './faults/refusals.ts';
+import type { Faults } from './faults/registry.ts';
+import { operationOf } from './operation-name.ts';
+import type { Rates } from './quotas/rates.ts';
+import type { Settings } from './settings.ts';
 
 const BODY_BYTES_MAX = 64 * 2 ** 20;
 
-type Dispatch = { store: AccountStore; services: Record<string, AwsService>; clock: Clock; calls: CallLog };
+type Dispatch = {
+  store: AccountStore;
+  services: Record<string, AwsService>;
+  clock: Clock;
+  calls: CallLog;
+  faults: Faults;
+  rates: Rates;
+  settings: Settings;
+};
 
 async function readBody(request: IncomingMessage): Promise<Buffer> {
   const parts: Buffer[] = [];
@@ -37,22 +51,6 @@ function unknownKey(service: string): AwsError {
   return new AwsError(code, status, 'The security token included in the request is invalid.');
 }
 
-function expired(service: string): AwsError {
-  const code =
-    service === 's3'
-      ? 'ExpiredToken'
-      : service === 'ec2'
-        ? 'RequestExpired'
-        : service === 'sts' || service === 'iam'
-          ? 'ExpiredToken'
-          : 'ExpiredTokenException';
-  return new AwsError(
-    code,
-    service === 'kms' || service === 's3' ? 400 : 403,
-    'The security token included in the request is expired',
-  );
-}
-
 /** Whose key signed, and the secret to check the signature with. */
 function credentialsOf(
   { store, clock }: Dispatch,
@@ -75,7 +73,7 @@ function credentialsOf(
   }
   const session = store.session(signed.accessKeyId);
   if (!session || headers.get('x-amz-security-token') !== session.token) throw unknownKey(signed.service);
-  if (Date.parse(session.expiresAt) <= clock.now().getTime()) throw expired(signed.service);
+  if (Date.parse(session.expiresAt) <= clock.now().getTime()) throw expiredToken(signed.service);
   const role = store.account(session.accountId)?.roles[session.roleName];
   // A role that was deleted, or made again under its name, leaves its old sessions without any right.
   if (!role || role.id !== session.roleId) throw unknownKey(signed.service);
@@ -87,22 +85,6 @@ function credentialsOf(
     kind: 'role',
   };
   return { secretAccessKey: session.secretAccessKey, caller };
-}
-
-/** Name of the operation, for the record of calls. */
-function operationOf(request: AwsRequest): string {
-  const { service, method, path } = request;
-  if (service === 'kms') return (request.headers.get('x-amz-target') ?? '').split('.').at(-1) ?? '';
-  if (service === 's3')
-    return `${method} ${path.split('/').length > 2 && path.split('/')[2] !== '' ? 'object' : 'bucket'}`;
-  if (service === 'ebs') {
-    const parts = path.split('/').filter(Boolean);
-    if (parts[1] === 'completion') return 'CompleteSnapshot';
-    if (parts.length === 1) return 'StartSnapshot';
-    if (parts[2] === 'changedblocks') return 'ListChangedBlocks';
-    return parts.length === 3 ? 'ListSnapshotBlocks' : method === 'PUT' ? 'PutSnapshotBlock' : 'GetSnapshotBlock';
-  }
-  return /(?:^|&)Action=([A-Za-z]+)/.exec(request.body.toString('utf8'))?.[1] ?? '';
 }
 
 async function serve(
@@ -153,8 +135,11 @@ async function serve(
     operation = operationOf(request);
     const handler = services[service];
     if (!handler) throw new AwsError('UnknownOperationException', 404, `The sandbox has no service ${service}`);
-    const answer = await handler.handle(request);
-    record(answer.status);
+    const answer = await underFaults(context.faults, { request, operation }, async () => {
+      if (context.settings.values().quotas) context.rates.spend(request, operation);
+      return handler.handle(request);
+    });
+    record(answer.status, answer.delivery);
     return answer;
   } catch (error) {
     const known =

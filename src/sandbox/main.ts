@@ -2,9 +2,24 @@ import { parseArgs } from 'node:util';
 import { createSandbox } from './server.ts';
 
 const { values } = parseArgs({
-  options: { port: { type: 'string', default: '0' }, dir: { type: 'string', default: '.sandbox' } },
+  options: {
+    port: { type: 'string', default: '0' },
+    dir: { type: 'string', default: '.sandbox' },
+    quotas: { type: 'boolean', default: false },
+    'snapshot-visible-after-ms': { type: 'string', default: '0' },
+    'snapshot-completes-after-ms': { type: 'string' },
+  },
 });
-const sandbox = await createSandbox({ dir: values.dir, port: Number(values.port) });
+const completes = values['snapshot-completes-after-ms'];
+const sandbox = await createSandbox({
+  dir: values.dir,
+  port: Number(values.port),
+  settings: {
+    quotas: values.quotas,
+    snapshotVisibleAfterMs: Number(values['snapshot-visible-after-ms']),
+    snapshotCompletesAfterMs: completes === undefined ? null : Number(completes),
+  },
+});
 process.stdout.write(`${JSON.stringify({ url: sandbox.url })}\n`);
 
 const stop = () => {

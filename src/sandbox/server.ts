@@ -6,14 +6,17 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import { createAccountStore } from './accounts/store.ts';
 import { createCallLog } from './call-log.ts';
 import { type Control, handleControl, type MovableClock } from './control.ts';
+import { createFaults } from './faults/registry.ts';
 import { createEc2Ebs } from './ec2/world.ts';
 import { createDispatcher } from './dispatch.ts';
 import { createAuthorizer } from './iam/authorizer.ts';
 import { createIam } from './iam/service.ts';
 import { createKeyStore } from './kms/keys.ts';
 import { createKeyUse, createKms } from './kms/service.ts';
+import { createRates } from './quotas/rates.ts';
 import { createS3 } from './s3/service.ts';
 import type { AwsResponse, AwsService, ServiceDeps } from './service.ts';
+import { createSettings, type Settings, type SettingValues } from './settings.ts';
 import { createSts } from './sts/service.ts';
 
 /** How often changed state reaches the disk while the sandbox runs. */
@@ -41,6 +44,11 @@ function tokenIn(dir: string): string {
 
 /** `date` is the sandbox's own time: SDKs correct their clocks by it, so that they follow when it is moved. */
 function send(response: ServerResponse, facts: { requestId: string; date: Date }, answer: AwsResponse): void {
+  if (answer.delivery === 'hang') return;
+  if (answer.delivery === 'reset') {
+    response.socket?.resetAndDestroy();
+    return;
+  }
   const body = answer.body ?? '';
   response.writeHead(answer.status, {
     'x-amzn-requestid': facts.requestId,
@@ -49,15 +57,26 @@ function send(response: ServerResponse, facts: { requestId: string; date: Date }
     'content-length': answer.headers?.['content-length'] ?? Buffer.byteLength(body),
   });
   if (answer.sent) response.once('finish', answer.sent);
-  response.end(body);
+  if (answer.delivery !== 'cut') {
+    response.end(body);
+    return;
+  }
+  const bytes = Buffer.from(body);
+  response.write(bytes.subarray(0, bytes.length >> 1), () => response.socket?.destroy());
 }
 
-function buildServices(dir: string, clock: MovableClock) {
+function buildServices(dir: string, clock: MovableClock, settings: Settings) {
   const store = createAccountStore(join(dir, 'iam'), clock);
   const keys = createKeyStore(join(dir, 'kms'), clock);
   const authorize = createAuthorizer(store, clock);
   const kms = { keys, clock, authorize };
-  const deps = (name: string): ServiceDeps => ({ clock, authorize, keys: createKeyUse(kms), dir: join(dir, name) });
+  const deps = (name: string): ServiceDeps => ({
+    clock,
+    authorize,
+    keys: createKeyUse(kms),
+    dir: join(dir, name),
+    settings,
+  });
   const { ec2, ebs, volumes } = createEc2Ebs(deps('ec2'));
   const services: Record<string, AwsService> = {
     ec2,
@@ -75,16 +94,24 @@ function buildServices(dir: string, clock: MovableClock) {
  *
  * @param options.dir folder of its state; made when absent, continued when there
  * @param options.port 0 for any free port
+ * @param options.settings standing behaviours that differ from the usual ones
  */
-export async function createSandbox(options: { dir: string; clock?: Clock; port?: number }): Promise<Sandbox> {
+export async function createSandbox(options: {
+  dir: string;
+  clock?: Clock;
+  port?: number;
+  settings?: Partial<SettingValues>;
+}): Promise<Sandbox> {
   const { dir } = options;
   mkdirSync(dir, { recursive: true, mode: 0o700 });
   const clock = movable(options.clock ?? systemClock);
-  const { store, services, volumes } = buildServices(dir, clock);
+  const settings = createSettings(options.settings);
+  const faults = createFaults();
+  const { store, services, volumes } = buildServices(dir, clock, settings);
   const calls = createCallLog();
   const adminToken = tokenIn(dir);
-  const control: Control = { store, clock, calls, adminToken, volumes };
-  const dispatch = createDispatcher({ store, services, clock, calls });
+  const control: Control = { store, clock, calls, adminToken, volumes, faults, settings };
+  const dispatch = createDispatcher({ store, services, clock, calls, faults, settings, rates: createRates(clock) });
   const answer = async (request: IncomingMessage, requestId: string): Promise<AwsResponse> => {
     const url = new URL(request.url ?? '/', 'http://sandbox');
     return url.pathname.startsWith('/_sandbox/') ? handleControl(control, request, url) : dispatch(request, requestId);

@@ -1,4 +1,5 @@
 import type { Clock } from '../core/clock.ts';
+import type { Settings } from './settings.ts';
 
 /** Who signed a request, after its signature was verified. */
 export type Caller = {
@@ -31,6 +32,8 @@ export type AwsResponse = {
   body?: string | Buffer;
   /** Called once the whole answer is with the operating system: its body may be used for something else then. */
   sent?: () => void;
+  /** A fault on the way: the connection is reset, never answered, or ends in the middle of the body. */
+  delivery?: 'reset' | 'hang' | 'cut';
 };
 
 /** One decision to ask of IAM. `context` holds condition keys (`aws:RequestTag/x`, `ec2:CreateAction`, …), any case. */
@@ -66,7 +69,13 @@ export type KeyUse = {
 };
 
 /** What every service handler is made with. `dir` is the service's own folder for its state on disk. */
-export type ServiceDeps = { clock: Clock; authorize: Authorizer; keys: KeyUse; dir: string };
+export type ServiceDeps = {
+  clock: Clock;
+  authorize: Authorizer;
+  keys: KeyUse;
+  dir: string;
+  settings: Settings;
+};
 
 /** A service: answers requests, and flushes its state to disk when asked (at stop, and now and then). */
 export type AwsService = {

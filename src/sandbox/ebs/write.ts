@@ -7,7 +7,8 @@ import { ebsError, ebsJson, invalid, requireKey, snapshotFor } from './request.t
 
 const SIZE_GIB_MAX = 65_536;
 const TIMEOUT_MINUTES = { min: 10, max: 4_320, fallback: 60 };
-const PENDING_MAX = 100;
+const TAGS_MAX = 50;
+const TEXT_MAX = 255;
 /** CompleteSnapshot is asynchronous: the state follows this much later. */
 const COMPLETES_AFTER_MS = 200;
 /** What EBS needs of a key to write an encrypted snapshot. Source: EBS guide, "IAM permissions for EBS direct APIs". */
@@ -39,6 +40,9 @@ function checkStart(input: StartInput): { sizeGiB: number; minutes: number } {
   const minutes = input.Timeout ?? TIMEOUT_MINUTES.fallback;
   if (!Number.isInteger(minutes) || minutes < TIMEOUT_MINUTES.min || minutes > TIMEOUT_MINUTES.max)
     throw invalid(`The time-out ${minutes} is not valid.`);
+  if ((input.Tags ?? []).length > TAGS_MAX) throw invalid(`At most ${TAGS_MAX} tags are allowed.`, 'INVALID_TAG');
+  if ((input.Description ?? '').length > TEXT_MAX || (input.ClientToken ?? '').length > TEXT_MAX)
+    throw invalid(`Description and ClientToken have at most ${TEXT_MAX} characters.`);
   if (input.ParentSnapshotId !== undefined && (input.Encrypted !== undefined || input.KmsKeyArn !== undefined)) {
     throw invalid('ParentSnapshotId cannot be combined with Encrypted or KmsKeyArn.');
   }
@@ -104,6 +108,22 @@ function replayed(world: World, request: AwsRequest, input: StartInput): Snapsho
   return null;
 }
 
+/** The account's limits of snapshots, in all and being written. Source: Service Quotas of EBS. */
+function requireRoom(world: World, { caller: { accountId }, awsRegion }: AwsRequest): void {
+  const limits = world.settings.limitsOf(accountId);
+  const own = [...world.snapshots.values()].filter((it) => it.accountId === accountId && it.awsRegion === awsRegion);
+  if (own.length >= limits.snapshots)
+    throw ebsError(
+      'ServiceQuotaExceededException',
+      402,
+      'Your current service quotas do not allow you to perform this action.',
+      'DEPENDENCY_SERVICE_QUOTA_EXCEEDED',
+    );
+  const pending = own.filter((it) => it.written && settle(world, it).state === 'pending');
+  if (pending.length >= limits.pendingSnapshots)
+    throw ebsError('ConcurrentLimitExceededException', 400, 'You have reached the limit for concurrent API requests.');
+}
+
 export function startSnapshot(world: World, request: AwsRequest): AwsResponse {
   const input = parseStart(request.body);
   const { sizeGiB, minutes } = checkStart(input);
@@ -125,16 +145,8 @@ export function startSnapshot(world: World, request: AwsRequest): AwsResponse {
     throw invalid('The volume size is smaller than that of the parent snapshot.', 'INVALID_VOLUME_SIZE');
   const kmsKeyArn = keyOf(world, request, input, parent);
   requireKey(world, request, { kmsKeyArn }, KEY_ACTIONS);
+  requireRoom(world, request);
   const { accountId } = request.caller;
-  const pending = [...world.snapshots.values()].filter(
-    (other) =>
-      other.accountId === accountId &&
-      other.awsRegion === request.awsRegion &&
-      other.written &&
-      settle(world, other).state === 'pending',
-  );
-  if (pending.length >= PENDING_MAX)
-    throw ebsError('ConcurrentLimitExceededException', 400, 'You have reached the limit for concurrent API requests.');
   const id = awsId('snap');
   const startedAt = world.clock.now().toISOString();
   const snapshot: Snapshot = {
@@ -234,7 +246,8 @@ export async function completeSnapshot(
       hash.update(Buffer.from(world.blocks.sha256(snapshot.blocks.get(index) ?? -1), 'base64'));
     if (hash.digest('base64') !== stated) throw invalid('The checksum does not match the blocks that were written.');
   }
-  snapshot.completesAt = new Date(world.clock.now().getTime() + COMPLETES_AFTER_MS).toISOString();
+  const afterMs = world.settings.values().snapshotCompletesAfterMs ?? COMPLETES_AFTER_MS;
+  snapshot.completesAt = new Date(world.clock.now().getTime() + afterMs).toISOString();
   world.changed();
   return ebsJson(202, { Status: 'pending' });
 }
