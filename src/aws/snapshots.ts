@@ -86,8 +86,10 @@ export async function findOwnSnapshots(
 export type LeftOut = { bootVolume: boolean; dataVolumeIds: readonly string[] };
 
 /**
- * Snapshots of all volumes of an instance at one instant, but those left out. CreateSnapshots has no client token: a job that is tried again
- * looks for its own snapshots first, and takes new ones only where none are.
+ * Snapshots of all volumes of an instance at one instant, but those left out. CreateSnapshots has no client token: a job
+ * that is tried again looks for its own snapshots first, and takes new ones only where none are.
+ *
+ * @throws Fault `aws_rejected` before AWS is asked, where more are left out than it allows
  */
 export async function createInstanceSnapshots(
   ec2: EC2Client,

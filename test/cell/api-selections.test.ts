@@ -34,8 +34,10 @@ async function onboarded(change: object = {}) {
   });
   return { tenant, connectionId, id };
 }
-const plan = async (tenant: Tenant, name: string, ...selections: object[]): Promise<Json> =>
-  (await tenant.call('POST', '/v1/backup-plans', { body: { name, rules, selections } })).json;
+const plan = async (tenant: Tenant, name: string, ...selections: object[]): Promise<Json> => {
+  cell.clock.advance(1); // plans are in the order of their ids, which begin with the time
+  return (await tenant.call('POST', '/v1/backup-plans', { body: { name, rules, selections } })).json;
+};
 const explain = async (tenant: Tenant, id: string) => (await tenant.call('GET', `/v1/instances/${id}/explain`)).json;
 const unprotected = async (tenant: Tenant, query = ''): Promise<Json[]> =>
   (await tenant.call('GET', `/v1/instances/unprotected${query}`)).json.items;
@@ -128,6 +130,15 @@ describe('a selection', () => {
     for (const missing of [`${foreign.slice(0, -26)}${'0'.repeat(26)}`, 'nonsense'])
       expect({ ...(await refusal(missing)).json, instance: '' }).toEqual({ ...json, instance: '' });
   });
+});
+
+test('a lock is refused where an expression may reach a connection that cannot keep it', async () => {
+  const { tenant } = await onboarded();
+  const lock = { mode: 'governance', days: 1 };
+  const locked = [{ ...rules[0], retention: { deleteAfterDays: 7, lock } }];
+  const selections = [{ match: tag('env', 'prod') }];
+  const { json } = await tenant.call('POST', '/v1/backup-plans', { body: { name: 'p', rules: locked, selections } });
+  expect(json).toMatchObject({ code: 'invalid_request', errors: [{ pointer: '/rules/0/retention/lock' }] });
 });
 
 describe('explain', () => {

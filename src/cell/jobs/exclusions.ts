@@ -33,7 +33,7 @@ export async function settleExclusions(
   return excluded;
 }
 
-/** The same as CreateSnapshots takes it: of the volumes that are still attached, because it refuses others. */
+/** The same as CreateSnapshots takes it: of the volumes that are still attached; what it does with others, AWS does not say. */
 export function leftOut(instance: DiscoveredInstance, excluded: readonly ExcludedVolume[]): LeftOut {
   const ids = new Set(excluded.map(({ volumeId }) => volumeId));
   const attached = instance.volumes.filter(({ volumeId }) => ids.has(volumeId));

@@ -75,19 +75,23 @@ export async function insertSelections(
 ): Promise<SelectionRow[]> {
   if (inputs.length === 0) return [];
   await requireNamed(scope, inputs, at);
-  const rows = inputs.map((body) => ({
-    tenantId: scope.tenantId,
-    id: newId('selection', cell, now),
-    planId,
-    connectionId: body.connectionId ?? null,
-    match: body.match ?? null,
-    tags: body.tags ?? [],
-    instanceIds: body.instanceIds ?? [],
-    excludeInstanceIds: body.excludeInstanceIds ?? [],
-    excludeVolumeIds: body.excludeVolumeIds ?? [],
-    excludeVolumes: body.excludeVolumes ?? [],
-    createdAt: now,
-  }));
+  // Ids of one instant differ by chance; in their order they keep the request's.
+  const ids = inputs.map(() => newId('selection', cell, now)).toSorted();
+  const rows = inputs.map(
+    (body, n): SelectionRow => ({
+      tenantId: scope.tenantId,
+      id: ids[n] ?? '',
+      planId,
+      connectionId: body.connectionId ?? null,
+      match: body.match ?? null,
+      tags: body.tags ?? [],
+      instanceIds: body.instanceIds ?? [],
+      excludeInstanceIds: body.excludeInstanceIds ?? [],
+      excludeVolumeIds: body.excludeVolumeIds ?? [],
+      excludeVolumes: body.excludeVolumes ?? [],
+      createdAt: now,
+    }),
+  );
   await scope.tx.insert(selections).values(rows);
   return rows;
 }
