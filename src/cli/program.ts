@@ -9,6 +9,7 @@ import { addOperator } from './commands/operator.ts';
 import { addPlans } from './commands/plans.ts';
 import { addRecoveryPoints } from './commands/recovery-points.ts';
 import { addRestore } from './commands/restore.ts';
+import { addSandbox } from './commands/sandbox.ts';
 import type { Context } from './context.ts';
 import { createSession } from './session.ts';
 
@@ -40,5 +41,6 @@ export function createProgram(context: Context) {
   addRecoveryPoints(program, session);
   addRestore(program, session);
   addOperator(program, session);
+  addSandbox(program, session);
   return { program, session };
 }

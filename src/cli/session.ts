@@ -10,6 +10,8 @@ export function createSession(context: Context, options: () => GlobalOptions) {
     ...createAccess(context, options),
     json,
     profileName: () => options().profile,
+    /** The address that `--url` names, if it does. */
+    urlOption: () => options().url,
 
     /** Shows a result: the document with `--json`, else the lines. */
     show(document: unknown, lines: () => readonly string[]): void {

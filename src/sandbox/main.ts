@@ -1,3 +1,5 @@
+import { rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { createSandbox } from './server.ts';
 
@@ -20,9 +22,13 @@ const sandbox = await createSandbox({
     snapshotCompletesAfterMs: completes === undefined ? null : Number(completes),
   },
 });
+// Tools on this machine find the sandbox by its folder.
+const urlFile = join(values.dir, 'url');
+writeFileSync(urlFile, `${sandbox.url}\n`);
 process.stdout.write(`${JSON.stringify({ url: sandbox.url })}\n`);
 
 const stop = () => {
+  rmSync(urlFile, { force: true });
   sandbox.close().then(
     () => process.exit(0),
     () => process.exit(1),
