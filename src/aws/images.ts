@@ -102,7 +102,7 @@ export async function anyPublicImage(
   ec2: EC2Client,
   awsRegion: string,
   architecture: string,
-): Promise<string | undefined> {
+): Promise<Image | undefined> {
   const Filters = [
     { Name: 'architecture', Values: [architecture] },
     { Name: 'name', Values: ['al2023-ami-2023*'] },
@@ -110,7 +110,7 @@ export async function anyPublicImage(
   const { Images } = await asking('list public images', awsRegion, () =>
     ec2.send(new DescribeImagesCommand({ Owners: ['amazon'], Filters })),
   );
-  return Images?.[0]?.ImageId;
+  return Images?.[0];
 }
 
 /** Deregisters an image; one that is gone is fine. Its snapshots stay. */

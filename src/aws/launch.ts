@@ -42,6 +42,18 @@ export type Launch = OurTags & {
   clientToken: string;
 };
 
+/** The root volume of an image that is not ours, as it is, but encrypted. */
+export function rootDeviceOf(deviceName: string | undefined, kmsKeyArn: string | null = null): LaunchDevice {
+  return {
+    deviceName: deviceName ?? '/dev/xvda',
+    volumeType: null,
+    sizeGiB: null,
+    iops: null,
+    throughput: null,
+    kmsKeyArn,
+  };
+}
+
 function deviceOf(device: LaunchDevice) {
   const { volumeType, iops, throughput, kmsKeyArn, sizeGiB } = device;
   const takesIops = volumeType === 'gp3' || volumeType === 'io1' || volumeType === 'io2';

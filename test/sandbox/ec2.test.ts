@@ -63,7 +63,7 @@ describe('instances', () => {
 
   test('come in pages that together hold each one once', async () => {
     const { ec2 } = await openAws();
-    await ec2.send(new RunInstancesCommand({ ImageId: 'ami-0123456789abcdef0', MinCount: 12, MaxCount: 12 }));
+    await ec2.send(new RunInstancesCommand({ ImageId: 'ami-0d0111c11e0000001', MinCount: 12, MaxCount: 12 }));
     const sizes: number[] = [];
     const ids = new Set<string | undefined>();
     for await (const { Reservations = [] } of paginateDescribeInstances({ client: ec2, pageSize: 5 }, {})) {
@@ -78,7 +78,7 @@ describe('instances', () => {
     const { ec2 } = await openAws();
     const { Instances = [] } = await ec2.send(
       new RunInstancesCommand({
-        ImageId: 'ami-0123456789abcdef0',
+        ImageId: 'ami-0d0111c11e0000001',
         MinCount: 2,
         MaxCount: 2,
         TagSpecifications: specOf({ name: 'same' }, 'volume'),
@@ -316,7 +316,7 @@ describe('a volume', () => {
       (await ec2.send(new DescribeVolumesCommand({ VolumeIds: [VolumeId] }))).Volumes?.[0]?.State;
     const attach = (Device: string) => errorOf(ec2.send(new AttachVolumeCommand({ VolumeId, InstanceId, Device })));
     expect(await errorOf(ec2.send(new DetachVolumeCommand({ VolumeId })))).toBe('IncorrectState');
-    expect(await attach('/dev/sda')).toBe('InvalidParameterValue');
+    expect(await attach('/dev/xvda')).toBe('InvalidParameterValue');
     expect(await attach('/dev/sdf')).toBeNull();
     expect(await state()).toBe('in-use');
     expect(await attach('/dev/sdg')).toBe('VolumeInUse');

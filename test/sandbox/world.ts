@@ -6,11 +6,18 @@ import {
   ListSnapshotBlocksCommand,
   PutSnapshotBlockCommand,
 } from '@aws-sdk/client-ebs';
-import { CreateSnapshotCommand, CreateVolumeCommand, EC2Client, RunInstancesCommand } from '@aws-sdk/client-ec2';
+import {
+  CreateSnapshotCommand,
+  CreateVolumeCommand,
+  DescribeInstancesCommand,
+  EC2Client,
+  RunInstancesCommand,
+} from '@aws-sdk/client-ec2';
 import { CreateRoleCommand, IAMClient, PutRolePolicyCommand } from '@aws-sdk/client-iam';
 import { KMSClient } from '@aws-sdk/client-kms';
 import { S3Client } from '@aws-sdk/client-s3';
 import { AssumeRoleCommand, STSClient } from '@aws-sdk/client-sts';
+import { expect } from 'vitest';
 import type { Credentials } from '../../src/stranger/sandbox-control.ts';
 import { openSandbox } from './support.ts';
 
@@ -119,16 +126,16 @@ async function* oneChunk(bytes: Uint8Array) {
   yield bytes;
 }
 
-/** An instance with a root volume and one data volume for each size given. */
+/** A running instance with a root volume and one data volume for each size given. */
 export async function launch(ec2: EC2Client, dataGiB: readonly number[] = [], tags: Record<string, string> = {}) {
   const { Instances = [] } = await ec2.send(
     new RunInstancesCommand({
-      ImageId: 'ami-0123456789abcdef0',
+      ImageId: 'ami-0d0111c11e0000001',
       InstanceType: 't3.small',
       MinCount: 1,
       MaxCount: 1,
       BlockDeviceMappings: [1, ...dataGiB].map((VolumeSize, i) => ({
-        DeviceName: `/dev/sd${'abcdefgh'[i]}`,
+        DeviceName: i === 0 ? '/dev/xvda' : `/dev/sd${'abcdefgh'[i]}`,
         Ebs: { VolumeSize },
       })),
       TagSpecifications: [
@@ -137,6 +144,10 @@ export async function launch(ec2: EC2Client, dataGiB: readonly number[] = [], ta
     }),
   );
   const instance = Instances[0];
+  const InstanceIds = [instance?.InstanceId ?? ''];
+  const state = async () =>
+    (await ec2.send(new DescribeInstancesCommand({ InstanceIds }))).Reservations?.[0]?.Instances?.[0]?.State?.Name;
+  await expect.poll(state).toBe('running');
   return {
     instanceId: instance?.InstanceId ?? '',
     volumeIds: (instance?.BlockDeviceMappings ?? []).map((mapping) => mapping.Ebs?.VolumeId ?? ''),

@@ -60,7 +60,7 @@ async function currentInstance(
       { facts: { instanceId, awsRegion } },
     );
   }
-  if (instance.state !== 'terminated') {
+  if (instance.state !== 'terminated' && instance.state !== 'shutting-down') {
     const source = { tenantId: row.tenantId, instanceId, jobId: row.id, awsRegion };
     const userData = await captureUserData(worker, connection, source);
     return { ...instance, configuration: { ...instance.configuration, userData } };

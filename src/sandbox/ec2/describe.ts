@@ -1,7 +1,7 @@
 import type { Xml } from '../wire/xml.ts';
-import { textList } from '../wire/query.ts';
 import { networkOf } from './model.ts';
-import { type Ask, endDryRun, filtersOf, type Operation, own, tagSet } from './request.ts';
+import { describe } from './network.ts';
+import { type Ask, filtersOf, type Operation, own, tagSet } from './request.ts';
 
 const REGIONS = [
   'us-east-1',
@@ -21,15 +21,6 @@ const REGIONS = [
   'ap-southeast-2',
 ];
 
-/** A Describe call without resources of its own: rights, dry run, then the answer. */
-function describe(action: string, answer: (ask: Ask) => { [name: string]: Xml }): Operation {
-  return (ask) => {
-    ask.world.require(ask.request, { action: `ec2:${action}`, resource: '*' });
-    endDryRun(ask);
-    return answer(ask);
-  };
-}
-
 const network = ({ request }: Ask) => networkOf(request.caller.accountId, request.awsRegion);
 const defaultKey = ({ request }: Ask) => `${request.caller.accountId}/${request.awsRegion}`;
 
@@ -39,6 +30,7 @@ function describeTags({ world, request, params }: Ask): { [name: string]: Xml } 
     ...own(world.instances.values(), request).map((item) => ({ item, type: 'instance' })),
     ...own(world.volumes.values(), request).map((item) => ({ item, type: 'volume' })),
     ...own(world.snapshots.values(), request).map((item) => ({ item, type: 'snapshot' })),
+    ...own(world.images.values(), request).map((item) => ({ item, type: 'image' })),
   ];
   const rows = resources.flatMap(({ item, type }) =>
     Object.entries(item.tags)
@@ -82,37 +74,6 @@ export const DESCRIBE_OPERATIONS: Record<string, Operation> = {
           state: 'available',
           cidrBlock: '172.31.0.0/16',
           isDefault: true,
-          tagSet: tagSet({}),
-        },
-      ],
-    },
-  })),
-  DescribeSubnets: describe('DescribeSubnets', (ask) => {
-    const wanted = textList(ask.params, 'SubnetId');
-    const { vpcId, subnets } = network(ask);
-    const item = subnets
-      .filter(({ subnetId }) => wanted.length === 0 || wanted.includes(subnetId))
-      .map(({ subnetId, zone, cidr }) => ({
-        subnetId,
-        state: 'available',
-        vpcId,
-        cidrBlock: cidr,
-        availableIpAddressCount: 4_091,
-        availabilityZone: zone,
-        defaultForAz: true,
-        tagSet: tagSet({}),
-      }));
-    return { subnetSet: { item } };
-  }),
-  DescribeSecurityGroups: describe('DescribeSecurityGroups', (ask) => ({
-    securityGroupInfo: {
-      item: [
-        {
-          ownerId: ask.request.caller.accountId,
-          groupId: network(ask).securityGroupId,
-          groupName: 'default',
-          groupDescription: 'default VPC security group',
-          vpcId: network(ask).vpcId,
           tagSet: tagSet({}),
         },
       ],

@@ -1,3 +1,4 @@
+import type { Xml } from '../wire/xml.ts';
 import { arnOf, resourceTagKeys } from './model.ts';
 import { type Ask, ec2Error, endDryRun, instanceOf, type Operation, required } from './request.ts';
 
@@ -12,8 +13,15 @@ const describeInstanceAttribute: Operation = (ask: Ask) => {
     context: { ...resourceTagKeys(instance.tags), 'ec2:Attribute': attribute },
   });
   endDryRun(ask);
-  if (attribute !== 'userData') throw ec2Error('InvalidParameterValue', `Value (${attribute}) is invalid.`);
-  return { instanceId: instance.id, userData: '' };
+  const values: Record<string, Xml> = {
+    userData: instance.userData === '' ? '' : { value: instance.userData },
+    instanceType: { value: instance.instanceType },
+    rootDeviceName: { value: instance.rootDeviceName },
+    ebsOptimized: { value: instance.ebsOptimized },
+    disableApiTermination: { value: false },
+  };
+  if (!Object.hasOwn(values, attribute)) throw ec2Error('InvalidParameterValue', `Value (${attribute}) is invalid.`);
+  return { instanceId: instance.id, [attribute]: values[attribute] };
 };
 
 export const ATTRIBUTE_OPERATIONS: Record<string, Operation> = { DescribeInstanceAttribute: describeInstanceAttribute };

@@ -1,26 +1,50 @@
+import { textList } from '../wire/query.ts';
 import type { Xml } from '../wire/xml.ts';
-import { bool, integer, nested, nestedList, type Params, text, textList } from '../wire/query.ts';
-import { arnOf, awsId, type Instance, networkOf, partitionOf, requestTagKeys, resourceTagKeys } from './model.ts';
+import { arnOf, type Instance, type InstanceState, resourceTagKeys } from './model.ts';
 import {
   type Ask,
   ec2Error,
   endDryRun,
   filtersOf,
   instanceOf,
+  KEY_ACTIONS,
   type Operation,
   own,
   paged,
-  required,
-  tagsFor,
   tagSet,
 } from './request.ts';
-import { snapshotOf } from './snapshots.ts';
-import { planVolume, type VolumeSpec } from './volumes.ts';
+import { settleInstance } from './world-state.ts';
 
-const STATE_CODES: Record<Instance['state'], number> = { running: 16, stopped: 80, terminated: 48 };
-const stateXml = (state: Instance['state']) => ({ code: STATE_CODES[state], name: state });
+/** How long an instance takes from one state to the next. */
+const CHANGES_AFTER_MS = 300;
+
+const STATE_CODES: Record<InstanceState, number> = {
+  pending: 0,
+  running: 16,
+  'shutting-down': 32,
+  terminated: 48,
+  stopping: 64,
+  stopped: 80,
+};
+const stateXml = (state: InstanceState) => ({ code: STATE_CODES[state], name: state });
+
+function networkInterfaceXml(instance: Instance): { [name: string]: Xml } {
+  return {
+    networkInterfaceId: instance.networkInterfaceId,
+    subnetId: instance.subnetId,
+    vpcId: instance.vpcId,
+    ownerId: instance.accountId,
+    status: 'in-use',
+    privateIpAddress: instance.privateIp,
+    attachment: { deviceIndex: 0, status: 'attached', deleteOnTermination: true },
+    groupSet: { item: instance.securityGroupIds.map((groupId) => ({ groupId, groupName: 'default' })) },
+  };
+}
 
 function instanceXml(instance: Instance): { [name: string]: Xml } {
+  const gone = instance.state === 'terminated';
+  const { httpTokens, httpPutResponseHopLimit, httpEndpoint } = instance.metadataOptions;
+  const { platformDetails, productCodes } = instance.billing;
   return {
     instanceId: instance.id,
     imageId: instance.imageId,
@@ -29,15 +53,16 @@ function instanceXml(instance: Instance): { [name: string]: Xml } {
     dnsName: '',
     keyName: instance.keyName,
     amiLaunchIndex: 0,
+    productCodes: { item: productCodes.map((productCode) => ({ productCode, type: 'marketplace' })) },
     instanceType: instance.instanceType,
     launchTime: instance.launchedAt,
     placement: { availabilityZone: instance.availabilityZone, groupName: '', tenancy: 'default' },
     monitoring: { state: 'disabled' },
-    subnetId: instance.state === 'terminated' ? null : instance.subnetId,
-    vpcId: instance.state === 'terminated' ? null : instance.vpcId,
-    privateIpAddress: instance.privateIp,
+    subnetId: gone ? null : instance.subnetId,
+    vpcId: gone ? null : instance.vpcId,
+    privateIpAddress: gone ? null : instance.privateIp,
     groupSet: { item: instance.securityGroupIds.map((groupId) => ({ groupId, groupName: 'default' })) },
-    architecture: 'x86_64',
+    architecture: instance.architecture,
     rootDeviceType: 'ebs',
     rootDeviceName: instance.rootDeviceName,
     blockDeviceMapping: {
@@ -50,114 +75,21 @@ function instanceXml(instance: Instance): { [name: string]: Xml } {
     tagSet: tagSet(instance.tags),
     hypervisor: 'xen',
     enaSupport: true,
-    bootMode: 'uefi-preferred',
-    currentInstanceBootMode: 'uefi',
-    platformDetails: 'Linux/UNIX',
-    metadataOptions: { state: 'applied', httpTokens: 'required', httpPutResponseHopLimit: 2, httpEndpoint: 'enabled' },
+    ebsOptimized: instance.ebsOptimized,
+    platform: platformDetails.startsWith('Windows') ? 'windows' : null,
+    platformDetails,
+    bootMode: instance.bootMode,
+    currentInstanceBootMode: instance.bootMode === 'legacy-bios' ? 'legacy-bios' : 'uefi',
+    iamInstanceProfile: instance.instanceProfileArn === null ? null : { arn: instance.instanceProfileArn },
+    networkInterfaceSet: { item: gone ? [] : [networkInterfaceXml(instance)] },
+    metadataOptions: { state: 'applied', httpTokens, httpPutResponseHopLimit, httpEndpoint },
   };
 }
 
-function deviceSpecs(ask: Ask, zone: string): { deviceName: string; deleteOnTermination: boolean; spec: VolumeSpec }[] {
-  const mappings = nestedList(ask.params, 'BlockDeviceMapping').filter((mapping) => mapping['Ebs'] !== undefined);
-  const devices =
-    mappings.length > 0 ? mappings : [{ DeviceName: '/dev/xvda', Ebs: { VolumeSize: '8' } } satisfies Params];
-  return devices.map((mapping) => {
-    const ebs = nested(mapping, 'Ebs');
-    const snapshotId = text(ebs, 'SnapshotId');
-    return {
-      deviceName: text(mapping, 'DeviceName') ?? '/dev/xvda',
-      deleteOnTermination: bool(ebs, 'DeleteOnTermination') ?? true,
-      spec: {
-        sizeGiB: integer(ebs, 'VolumeSize'),
-        snapshot: snapshotId === undefined ? null : snapshotOf(ask, snapshotId),
-        availabilityZone: zone,
-        encrypted: bool(ebs, 'Encrypted'),
-        kmsKeyId: text(ebs, 'KmsKeyId'),
-        volumeType: text(ebs, 'VolumeType') ?? 'gp3',
-        iops: integer(ebs, 'Iops'),
-        throughput: integer(ebs, 'Throughput'),
-        tags: tagsFor(ask.params, 'volume'),
-      },
-    };
-  });
-}
-
-/** Rights for everything a launch touches. Source: service authorization reference, RunInstances. */
-function requireLaunch({ world, request, params }: Ask, subnetId: string): void {
-  const { caller, awsRegion } = request;
-  const { vpcId, securityGroupId } = networkOf(caller.accountId, awsRegion);
-  const arn = (rest: string, accountId = caller.accountId) =>
-    `arn:${partitionOf(awsRegion)}:ec2:${awsRegion}:${accountId}:${rest}`;
-  const vpc = { 'ec2:Vpc': arn(`vpc/${vpcId}`) };
-  const ask = (resource: string, context: Record<string, string | string[]> = {}) =>
-    world.require(request, { action: 'ec2:RunInstances', resource, context });
-  const tags = tagsFor(params, 'instance');
-  ask(arn(`image/${required(params, 'ImageId')}`, ''));
-  ask(arn('instance/*'), requestTagKeys(tags));
-  ask(arn(`subnet/${subnetId}`), vpc);
-  ask(arn(`security-group/${securityGroupId}`), vpc);
-  ask(arn('network-interface/*'), vpc);
-  if (Object.keys(tags).length > 0) {
-    world.require(request, {
-      action: 'ec2:CreateTags',
-      resource: arn('instance/*'),
-      context: { ...requestTagKeys(tags), 'ec2:CreateAction': 'RunInstances' },
-    });
-  }
-}
-
-const runInstances: Operation = (ask) => {
-  const { world, request, params } = ask;
-  const { caller, awsRegion } = request;
-  const network = networkOf(caller.accountId, awsRegion);
-  const subnetId = text(params, 'SubnetId') ?? network.subnets[0]?.subnetId;
-  const subnet = network.subnets.find((candidate) => candidate.subnetId === subnetId);
-  if (!subnet) throw ec2Error('InvalidSubnetID.NotFound', `The subnet ID '${subnetId}' does not exist`);
-  const count = integer(params, 'MaxCount') ?? 1;
-  if (!Number.isInteger(count) || count < 1 || count > 20)
-    throw ec2Error('InvalidParameterValue', `Invalid value '${count}' for MaxCount.`);
-  requireLaunch(ask, subnet.subnetId);
-  const devices = deviceSpecs(ask, subnet.zone);
-  const launchedAt = world.clock.now().toISOString();
-  const launches = Array.from({ length: count }, () =>
-    devices.map((device) => ({ ...device, make: planVolume(ask, 'RunInstances', device.spec) })),
-  );
-  endDryRun(ask);
-  const launched = launches.map((plan): Instance => {
-    const instance: Instance = {
-      id: awsId('i'),
-      accountId: caller.accountId,
-      awsRegion,
-      tags: tagsFor(params, 'instance'),
-      imageId: required(params, 'ImageId'),
-      instanceType: text(params, 'InstanceType') ?? 'm1.small',
-      state: 'running',
-      availabilityZone: subnet.zone,
-      vpcId: network.vpcId,
-      subnetId: subnet.subnetId,
-      privateIp: `172.31.0.${10 + (world.instances.size % 200)}`,
-      keyName: text(params, 'KeyName') ?? null,
-      securityGroupIds: [network.securityGroupId],
-      rootDeviceName: plan[0]?.deviceName ?? '/dev/xvda',
-      attachments: plan.map(({ deviceName, deleteOnTermination, make }) => ({
-        deviceName,
-        deleteOnTermination,
-        attachedAt: launchedAt,
-        volumeId: make().id,
-      })),
-      launchedAt,
-    };
-    world.instances.set(instance.id, instance);
-    return instance;
-  });
-  world.changed();
-  return {
-    reservationId: awsId('r'),
-    ownerId: caller.accountId,
-    groupSet: '',
-    instancesSet: { item: launched.map(instanceXml) },
-  };
-};
+/** The instances of a reservation, as RunInstances and DescribeInstances write them. */
+export const instancesXml = (instances: readonly Instance[]) => ({
+  instancesSet: { item: instances.map(instanceXml) },
+});
 
 const describeInstances: Operation = (ask) => {
   const { world, request, params } = ask;
@@ -165,35 +97,40 @@ const describeInstances: Operation = (ask) => {
   endDryRun(ask);
   const ids = textList(params, 'InstanceId');
   const matches = filtersOf(params);
-  const hits = (ids.length > 0 ? ids.map((id) => instanceOf(ask, id)) : own(world.instances.values(), request)).filter(
-    (instance) =>
-      matches({
-        id: instance.id,
-        tags: instance.tags,
-        fields: {
-          'instance-id': instance.id,
-          'vpc-id': instance.state === 'terminated' ? null : instance.vpcId,
-          'subnet-id': instance.subnetId,
-          'instance-state-name': instance.state,
-          'instance-state-code': String(STATE_CODES[instance.state]),
-          'availability-zone': instance.availabilityZone,
-          'instance-type': instance.instanceType,
-          'image-id': instance.imageId,
-          'block-device-mapping.volume-id': instance.attachments.map((attachment) => attachment.volumeId),
-        },
-      }),
+  const all = own(world.instances.values(), request).map((instance) => settleInstance(world, instance));
+  const hits = (ids.length > 0 ? ids.map((id) => instanceOf(ask, id)) : all).filter((instance) =>
+    matches({
+      id: instance.id,
+      tags: instance.tags,
+      fields: {
+        'instance-id': instance.id,
+        'vpc-id': instance.state === 'terminated' ? null : instance.vpcId,
+        'subnet-id': instance.subnetId,
+        'instance-state-name': instance.state,
+        'instance-state-code': String(STATE_CODES[instance.state]),
+        'availability-zone': instance.availabilityZone,
+        'instance-type': instance.instanceType,
+        'image-id': instance.imageId,
+        'private-ip-address': instance.privateIp,
+        'key-name': instance.keyName,
+        'block-device-mapping.volume-id': instance.attachments.map((attachment) => attachment.volumeId),
+      },
+    }),
   );
   const { page, nextToken } = paged(params, hits);
   const item = page.map((instance) => ({
     reservationId: `r-${instance.id.slice(2)}`,
     ownerId: instance.accountId,
     groupSet: '',
-    instancesSet: { item: instanceXml(instance) },
+    ...instancesXml([instance]),
   }));
   return { reservationSet: { item }, nextToken };
 };
 
-function changeState(action: string, to: Instance['state']): Operation {
+type Change = { action: string; from: readonly InstanceState[]; via: InstanceState; to: InstanceState };
+
+/** A change of state: at once to the state in between, and a moment later to the one that was asked for. */
+function changeState({ action, from, via, to }: Change): Operation {
   return (ask) => {
     const { world, request, params } = ask;
     const chosen = textList(params, 'InstanceId').map((id) => instanceOf(ask, id));
@@ -201,21 +138,34 @@ function changeState(action: string, to: Instance['state']): Operation {
       const resource = arnOf('instance', instance.awsRegion, instance.accountId, instance.id);
       world.require(request, { action: `ec2:${action}`, resource, context: resourceTagKeys(instance.tags) });
     }
+    for (const { id, state } of chosen) {
+      if (state === to || state === via || from.includes(state)) continue;
+      const message = `The instance '${id}' is not in a state from which it can be ${to}.`;
+      throw ec2Error('IncorrectInstanceState', message);
+    }
+    if (action === 'StartInstances') for (const instance of chosen) requireKeys(ask, instance);
     endDryRun(ask);
+    const at = new Date(world.clock.now().getTime() + CHANGES_AFTER_MS).toISOString();
     const item = chosen.map((instance) => {
       const before = instance.state;
-      if (before === 'terminated' && to !== 'terminated')
-        throw ec2Error(
-          'IncorrectInstanceState',
-          `The instance '${instance.id}' is not in a state from which it can be changed.`,
-        );
-      instance.state = to;
-      if (to === 'terminated') terminate(ask, instance);
-      return { instanceId: instance.id, currentState: stateXml(to), previousState: stateXml(before) };
+      if (before !== to) {
+        instance.state = via;
+        instance.transition = { to, at };
+      }
+      if (action === 'TerminateInstances') terminate(ask, instance);
+      return { instanceId: instance.id, currentState: stateXml(instance.state), previousState: stateXml(before) };
     });
     world.changed();
     return { instancesSet: { item } };
   };
+}
+
+/** An instance cannot start while a key of its volumes cannot be used. Source: EBS guide, "Required permissions". */
+function requireKeys({ world, request }: Ask, instance: Instance): void {
+  for (const { volumeId } of instance.attachments) {
+    const keyArn = world.volumes.get(volumeId)?.kmsKeyArn ?? null;
+    if (keyArn !== null) world.keys.require(request, keyArn, KEY_ACTIONS, `ec2.${request.awsRegion}.amazonaws.com`);
+  }
 }
 
 function terminate({ world }: Ask, instance: Instance): void {
@@ -229,9 +179,13 @@ function terminate({ world }: Ask, instance: Instance): void {
 }
 
 export const INSTANCE_OPERATIONS: Record<string, Operation> = {
-  RunInstances: runInstances,
   DescribeInstances: describeInstances,
-  TerminateInstances: changeState('TerminateInstances', 'terminated'),
-  StopInstances: changeState('StopInstances', 'stopped'),
-  StartInstances: changeState('StartInstances', 'running'),
+  TerminateInstances: changeState({
+    action: 'TerminateInstances',
+    from: ['pending', 'running', 'stopping', 'stopped'],
+    via: 'shutting-down',
+    to: 'terminated',
+  }),
+  StopInstances: changeState({ action: 'StopInstances', from: ['pending', 'running'], via: 'stopping', to: 'stopped' }),
+  StartInstances: changeState({ action: 'StartInstances', from: ['stopped'], via: 'pending', to: 'running' }),
 };

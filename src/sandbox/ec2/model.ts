@@ -43,8 +43,13 @@ export type Snapshot = Owned & {
     request: string;
     indexes: Set<number>;
   } | null;
+  /** What AWS bills for: noted when a root volume is snapshotted, and never known of a snapshot that was written. */
+  billing?: Billing | undefined;
   blocks: BlockMap;
 };
+
+/** A platform with its own price, and the Marketplace products of an instance or image. */
+export type Billing = { platformDetails: string; productCodes: string[] };
 
 export type Attachment = { deviceName: string; volumeId: string; deleteOnTermination: boolean; attachedAt: string };
 
@@ -52,7 +57,9 @@ export type Instance = Owned & {
   id: string;
   imageId: string;
   instanceType: string;
-  state: 'running' | 'stopped' | 'terminated';
+  state: InstanceState;
+  /** The state that it is on its way to, and when it gets there. */
+  transition: { to: InstanceState; at: string } | null;
   availabilityZone: string;
   vpcId: string;
   subnetId: string;
@@ -62,7 +69,54 @@ export type Instance = Owned & {
   rootDeviceName: string;
   attachments: Attachment[];
   launchedAt: string;
+  networkInterfaceId: string;
+  networkInterfaceTags: Tags;
+  architecture: string;
+  bootMode: string | null;
+  billing: Billing;
+  /** Base64, as it came. */
+  userData: string;
+  metadataOptions: { httpTokens: string; httpPutResponseHopLimit: number; httpEndpoint: string };
+  instanceProfileArn: string | null;
+  ebsOptimized: boolean;
 };
+
+export type InstanceState = 'pending' | 'running' | 'stopping' | 'stopped' | 'shutting-down' | 'terminated';
+
+/** What an image says of one device; without a snapshot the volume begins empty. */
+export type ImageDevice = {
+  deviceName: string;
+  snapshotId: string | null;
+  sizeGiB: number | null;
+  volumeType: string | null;
+  iops: number | null;
+  throughput: number | null;
+  deleteOnTermination: boolean;
+};
+
+export type Image = Owned & {
+  id: string;
+  name: string;
+  description: string;
+  architecture: string;
+  virtualizationType: string;
+  rootDeviceName: string;
+  enaSupport: boolean;
+  bootMode: string | null;
+  imdsSupport: string | null;
+  tpmSupport: string | null;
+  billing: Billing;
+  isPublic: boolean;
+  /** `amazon`, `aws-marketplace`, or null for an account's own. */
+  ownerAlias: string | null;
+  createdAt: string;
+  devices: ImageDevice[];
+};
+
+export type KeyPair = Owned & { id: string; name: string; fingerprint: string };
+
+/** A root volume on its way to be replaced. */
+export type RootTask = Owned & { id: string; instanceId: string; startedAt: string; completesAt: string };
 
 /** Names AWS's resources as AWS does: a prefix and 17 hexadecimal digits. */
 export function awsId(prefix: string): string {
@@ -73,9 +127,16 @@ export function awsId(prefix: string): string {
 export const partitionOf = (awsRegion: string): string => (awsRegion.startsWith('eusc-') ? 'aws-eusc' : 'aws');
 
 /** ARNs as IAM sees them: those of snapshots and images have no account. Source: service authorization reference. */
-export function arnOf(kind: 'instance' | 'volume', awsRegion: string, accountId: string, id: string): string {
+export function arnOf(
+  kind: 'instance' | 'volume' | 'key-pair',
+  awsRegion: string,
+  accountId: string,
+  id: string,
+): string {
   return `arn:${partitionOf(awsRegion)}:ec2:${awsRegion}:${accountId}:${kind}/${id}`;
 }
+export const imageArn = (awsRegion: string, id: string): string =>
+  `arn:${partitionOf(awsRegion)}:ec2:${awsRegion}::image/${id}`;
 export const snapshotArn = (awsRegion: string, id: string): string =>
   `arn:${partitionOf(awsRegion)}:ec2:${awsRegion}::snapshot/${id}`;
 

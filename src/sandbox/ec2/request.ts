@@ -2,10 +2,18 @@ import { AwsError, type AwsRequest, type AwsResponse } from '../service.ts';
 import { bool, nestedList, type Params, text, textList } from '../wire/query.ts';
 import { toXml, type Xml } from '../wire/xml.ts';
 import type { Instance, Tags, Volume } from './model.ts';
-import type { World } from './world-state.ts';
+import { settleInstance, type World } from './world-state.ts';
 
 /** One EC2 request on its way: what every operation is given. */
 export type Ask = { world: World; request: AwsRequest; params: Params };
+/** What EC2 needs of a key to make or use a volume, for the caller. Source: EBS guide, "Required permissions". */
+export const KEY_ACTIONS = [
+  'kms:DescribeKey',
+  'kms:CreateGrant',
+  'kms:GenerateDataKeyWithoutPlaintext',
+  'kms:Decrypt',
+] as const;
+
 export type Operation = (ask: Ask) => { [name: string]: Xml } | Promise<{ [name: string]: Xml }>;
 
 export const ec2Error = (code: string, message: string, status = 400) => new AwsError(code, status, message);
@@ -105,7 +113,7 @@ export function instanceOf({ world, request }: Ask, id: string): Instance {
   if (!/^i-[0-9a-f]{8,17}$/.test(id)) throw ec2Error('InvalidInstanceID.Malformed', `Invalid id: "${id}"`);
   const instance = find(world.instances, request, id);
   if (!instance) throw ec2Error('InvalidInstanceID.NotFound', `The instance ID '${id}' does not exist`);
-  return instance;
+  return settleInstance(world, instance);
 }
 
 export function respond(action: string, requestId: string, result: { [name: string]: Xml }): AwsResponse {

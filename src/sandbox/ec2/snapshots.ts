@@ -1,9 +1,10 @@
 import type { Xml } from '../wire/xml.ts';
 import { bool, nested, text, textList } from '../wire/query.ts';
-import { findSnapshot, settle } from './world-state.ts';
+import { findSnapshot, isVisible, settle } from './world-state.ts';
 import {
   arnOf,
   awsId,
+  type Billing,
   requestTagKeys,
   resourceTagKeys,
   type Snapshot,
@@ -59,6 +60,13 @@ function keyProblem({ world, request }: Ask, volume: Volume): string | null {
   }
 }
 
+/** What AWS bills for goes with a snapshot of the root volume it was launched with. */
+function billingOf({ world }: Ask, volume: Volume): Billing | undefined {
+  for (const { attachments, rootDeviceName, billing } of world.instances.values())
+    if (attachments.some((one) => one.volumeId === volume.id && one.deviceName === rootDeviceName)) return billing;
+  return undefined;
+}
+
 function take(
   ask: Ask,
   volume: Volume,
@@ -79,8 +87,11 @@ function take(
     kmsKeyArn: volume.kmsKeyArn,
     lineage: volume.lineage,
     startedAt: options.startedAt.toISOString(),
-    completesAt: new Date(options.startedAt.getTime() + COMPLETES_AFTER_MS).toISOString(),
+    completesAt: new Date(
+      options.startedAt.getTime() + (world.settings.values().snapshotCompletesAfterMs ?? COMPLETES_AFTER_MS),
+    ).toISOString(),
     written: null,
+    billing: billingOf(ask, volume),
     blocks: world.blocks.share(volume.blocks),
   };
   world.snapshots.set(snapshot.id, snapshot);
@@ -135,7 +146,7 @@ const createSnapshots: Operation = (ask) => {
     resource: arnOf('instance', instance.awsRegion, instance.accountId, instance.id),
     context: { ...resourceTagKeys(instance.tags), 'ec2:InstanceType': instance.instanceType },
   });
-  if (instance.state === 'terminated')
+  if (instance.state === 'terminated' || instance.state === 'shutting-down')
     throw ec2Error(
       'IncorrectInstanceState',
       `The instance '${instance.id}' is not in a valid state for this operation.`,
@@ -193,7 +204,9 @@ const describeSnapshots: Operation = (ask) => {
   const found =
     ids.length > 0
       ? ids.map((id) => snapshotOf(ask, id))
-      : own(world.snapshots.values(), request).map((snapshot) => settle(world, snapshot));
+      : own(world.snapshots.values(), request)
+          .filter((snapshot) => isVisible(world, snapshot))
+          .map((snapshot) => settle(world, snapshot));
   const owners = textList(params, 'Owner');
   const ownerMatches = (accountId: string) =>
     owners.length === 0 || owners.includes('self') || owners.includes(accountId);
@@ -232,6 +245,8 @@ const deleteSnapshot: Operation = (ask) => {
   const context = snapshot ? { ...resourceTagKeys(snapshot.tags), 'ec2:VolumeSize': String(snapshot.sizeGiB) } : {};
   world.require(request, { action: 'ec2:DeleteSnapshot', resource: snapshotArn(request.awsRegion, id), context });
   snapshotOf(ask, id);
+  const user = [...world.images.values()].find(({ devices }) => devices.some((device) => device.snapshotId === id));
+  if (user) throw ec2Error('InvalidSnapshot.InUse', `The snapshot ${id} is currently in use by ${user.id}`);
   endDryRun(ask);
   if (snapshot) {
     world.blocks.releaseAll(snapshot.blocks);

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { Xml } from '../wire/xml.ts';
-import { bool, integer, nestedList, type Params, text, textList } from '../wire/query.ts';
+import { bool, integer, type Params, text, textList } from '../wire/query.ts';
 import {
   arnOf,
   type Attachment,
@@ -18,7 +18,7 @@ import {
   ec2Error,
   endDryRun,
   filtersOf,
-  instanceOf,
+  KEY_ACTIONS,
   type Operation,
   own,
   paged,
@@ -38,9 +38,6 @@ const SIZE_GIB_MAX: Record<string, number> = {
   sc1: 16_384,
   standard: 1_024,
 };
-/** What EC2 needs of a key to make a volume with it, for the caller. Source: EBS guide, "Required permissions". */
-const KEY_ACTIONS = ['kms:DescribeKey', 'kms:CreateGrant', 'kms:GenerateDataKeyWithoutPlaintext', 'kms:Decrypt'];
-
 export function attachmentOf({ world }: Ask, volumeId: string): { instanceId: string; attachment: Attachment } | null {
   for (const instance of world.instances.values()) {
     const attachment = instance.attachments.find((candidate) => candidate.volumeId === volumeId);
@@ -80,6 +77,27 @@ function volumeXml(ask: Ask, volume: Volume): { [name: string]: Xml } {
   };
 }
 
+/** IOPS that a type takes, and gp3's throughput in MiB/s. Source: EC2 API reference, CreateVolume. */
+const IOPS: Record<string, [number, number]> = { gp3: [3_000, 80_000], io1: [100, 64_000], io2: [100, 256_000] };
+const THROUGHPUT = [125, 2_000] as const;
+
+function checkPerformance({ volumeType, iops, throughput }: VolumeSpec): void {
+  const range = IOPS[volumeType];
+  if (iops !== undefined && !range)
+    throw ec2Error('InvalidParameterCombination', `The parameter iops is not supported for ${volumeType} volumes.`);
+  if (range && iops !== undefined && (iops < range[0] || iops > range[1]))
+    throw ec2Error('InvalidParameterValue', `Volume iops of ${iops} is out of range ${range[0]} to ${range[1]}.`);
+  if (iops === undefined && (volumeType === 'io1' || volumeType === 'io2'))
+    throw ec2Error('MissingParameter', `The request must contain the parameter iops for ${volumeType} volumes`);
+  if (throughput !== undefined && volumeType !== 'gp3')
+    throw ec2Error(
+      'InvalidParameterCombination',
+      `The parameter throughput is not supported for ${volumeType} volumes.`,
+    );
+  if (throughput !== undefined && (throughput < THROUGHPUT[0] || throughput > THROUGHPUT[1]))
+    throw ec2Error('InvalidParameterValue', `Throughput of ${throughput} MiB/s is out of range.`);
+}
+
 export type VolumeSpec = {
   sizeGiB: number | undefined;
   snapshot: Snapshot | null;
@@ -104,6 +122,7 @@ function encryptionOf({ world, request }: Ask, spec: VolumeSpec): string | null 
 }
 
 function checkSpec(spec: VolumeSpec): number {
+  checkPerformance(spec);
   const sizeGiB = spec.sizeGiB ?? spec.snapshot?.sizeGiB;
   const max = SIZE_GIB_MAX[spec.volumeType];
   if (max === undefined) throw ec2Error('InvalidParameterValue', `Invalid value '${spec.volumeType}' for VolumeType.`);
@@ -123,7 +142,11 @@ function checkSpec(spec: VolumeSpec): number {
 }
 
 /** Checks rights and rules of a new volume; the returned function makes it. */
-export function planVolume(ask: Ask, action: 'CreateVolume' | 'RunInstances', spec: VolumeSpec): () => Volume {
+export function planVolume(
+  ask: Ask,
+  action: 'CreateVolume' | 'RunInstances' | 'CreateReplaceRootVolumeTask',
+  spec: VolumeSpec,
+): () => Volume {
   const { world, request } = ask;
   const { caller, awsRegion } = request;
   const kmsKeyArn = encryptionOf(ask, spec);
@@ -255,7 +278,8 @@ const describeVolumes: Operation = (ask) => {
   return { volumeSet: { item: page.map((volume) => volumeXml(ask, volume)) }, nextToken };
 };
 
-function requireOn(ask: Ask, action: string, volume: Volume): void {
+/** Rights on an existing volume. */
+export function requireOn(ask: Ask, action: string, volume: Volume): void {
   ask.world.require(ask.request, {
     action: `ec2:${action}`,
     resource: arnOf('volume', volume.awsRegion, volume.accountId, volume.id),
@@ -273,51 +297,6 @@ const deleteVolume: Operation = (ask) => {
   ask.world.volumes.delete(volume.id);
   ask.world.changed();
   return { return: true };
-};
-
-const attachVolume: Operation = (ask) => {
-  const { world, request, params } = ask;
-  const volume = volumeOf(ask, required(params, 'VolumeId'));
-  const instance = instanceOf(ask, required(params, 'InstanceId'));
-  const deviceName = required(params, 'Device');
-  requireOn(ask, 'AttachVolume', volume);
-  const resource = arnOf('instance', instance.awsRegion, instance.accountId, instance.id);
-  world.require(request, { action: 'ec2:AttachVolume', resource, context: resourceTagKeys(instance.tags) });
-  endDryRun(ask);
-  if (attachmentOf(ask, volume.id)) throw ec2Error('VolumeInUse', `${volume.id} is already attached to an instance`);
-  if (instance.state === 'terminated') throw ec2Error('IncorrectState', `Instance '${instance.id}' is not 'running'.`);
-  if (volume.availabilityZone !== instance.availabilityZone)
-    throw ec2Error(
-      'InvalidVolume.ZoneMismatch',
-      `The volume '${volume.id}' is not in the same availability zone as instance '${instance.id}'`,
-    );
-  if (instance.attachments.some((other) => other.deviceName === deviceName))
-    throw ec2Error(
-      'InvalidParameterValue',
-      `Invalid value '${deviceName}' for unixDevice. Attachment point ${deviceName} is already in use`,
-    );
-  const attachedAt = world.clock.now().toISOString();
-  instance.attachments.push({ deviceName, volumeId: volume.id, deleteOnTermination: false, attachedAt });
-  world.changed();
-  return {
-    volumeId: volume.id,
-    instanceId: instance.id,
-    device: deviceName,
-    status: 'attached',
-    attachTime: attachedAt,
-  };
-};
-
-const detachVolume: Operation = (ask) => {
-  const volume = volumeOf(ask, required(ask.params, 'VolumeId'));
-  requireOn(ask, 'DetachVolume', volume);
-  endDryRun(ask);
-  const attached = attachmentOf(ask, volume.id);
-  const instance = attached ? ask.world.instances.get(attached.instanceId) : undefined;
-  if (!attached || !instance) throw ec2Error('IncorrectState', `Volume '${volume.id}' is in the 'available' state.`);
-  instance.attachments = instance.attachments.filter((other) => other.volumeId !== volume.id);
-  ask.world.changed();
-  return { volumeId: volume.id, instanceId: instance.id, device: attached.attachment.deviceName, status: 'detached' };
 };
 
 const modifyVolume: Operation = (ask) => {
@@ -340,46 +319,9 @@ const modifyVolume: Operation = (ask) => {
   };
 };
 
-/** CreateTags and DeleteTags on instances, volumes and snapshots. */
-function tagging(action: 'CreateTags' | 'DeleteTags'): Operation {
-  return (ask) => {
-    const { world, request, params } = ask;
-    const pairs = nestedList(params, 'Tag').map((tag) => [text(tag, 'Key') ?? '', text(tag, 'Value') ?? ''] as const);
-    const targets = textList(params, 'ResourceId').map((id) => {
-      const item = id.startsWith('i-')
-        ? instanceOf(ask, id)
-        : id.startsWith('vol-')
-          ? volumeOf(ask, id)
-          : snapshotOf(ask, id);
-      const resource = id.startsWith('snap-')
-        ? snapshotArn(item.awsRegion, id)
-        : arnOf(id.startsWith('i-') ? 'instance' : 'volume', item.awsRegion, item.accountId, id);
-      world.require(request, {
-        action: `ec2:${action}`,
-        resource,
-        context: { ...resourceTagKeys(item.tags), ...requestTagKeys(Object.fromEntries(pairs)) },
-      });
-      return item;
-    });
-    endDryRun(ask);
-    for (const item of targets) {
-      for (const [key, value] of pairs) {
-        if (action === 'CreateTags') item.tags[key] = value;
-        else delete item.tags[key];
-      }
-    }
-    world.changed();
-    return { return: true };
-  };
-}
-
 export const VOLUME_OPERATIONS: Record<string, Operation> = {
   CreateVolume: createVolume,
   DescribeVolumes: describeVolumes,
   DeleteVolume: deleteVolume,
-  AttachVolume: attachVolume,
-  DetachVolume: detachVolume,
   ModifyVolume: modifyVolume,
-  CreateTags: tagging('CreateTags'),
-  DeleteTags: tagging('DeleteTags'),
 };

@@ -2,7 +2,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { join } from 'node:path';
 import { BlockStore } from '../blocks/block-store.ts';
 import { AwsError, type Question, type AwsRequest, type ServiceDeps } from '../service.ts';
-import type { Instance, Snapshot, Volume } from './model.ts';
+import type { Image, Instance, KeyPair, RootTask, Snapshot, Volume } from './model.ts';
 
 type Stored<T> = Omit<T, 'blocks'> & { blocks: [number, number][] };
 type StoredSnapshot = Omit<Stored<Snapshot>, 'written'> & {
@@ -14,7 +14,24 @@ type State = {
   instances: Instance[];
   encryptionByDefault: string[];
   clientTokens: [string, string][];
+  images?: Image[];
+  keyPairs?: KeyPair[];
+  rootTasks?: RootTask[];
 };
+
+/** What instances of a state that an earlier version wrote do not have. */
+const earlier = (id: string) => ({
+  transition: null,
+  networkInterfaceId: `eni-${id.slice(2)}`,
+  networkInterfaceTags: {},
+  architecture: 'x86_64',
+  bootMode: null,
+  billing: { platformDetails: 'Linux/UNIX', productCodes: [] },
+  userData: '',
+  metadataOptions: { httpTokens: 'required', httpPutResponseHopLimit: 2, httpEndpoint: 'enabled' },
+  instanceProfileArn: null,
+  ebsOptimized: false,
+});
 
 const pack = <T extends { blocks: Map<number, number> }>(item: T): Stored<T> => ({ ...item, blocks: [...item.blocks] });
 const packSnapshot = (snapshot: Snapshot): StoredSnapshot => ({
@@ -36,7 +53,11 @@ export function openWorld(deps: ServiceDeps) {
   const snapshots = new Map<string, Snapshot>();
   for (const item of state?.volumes ?? []) volumes.set(item.id, { ...item, blocks: new Map(item.blocks) });
   for (const item of state?.snapshots ?? []) snapshots.set(item.id, unpackSnapshot(item));
-  const instances = new Map((state?.instances ?? []).map((item) => [item.id, item]));
+  const instances = new Map((state?.instances ?? []).map((item) => [item.id, { ...earlier(item.id), ...item }]));
+  const byId = <T extends { id: string }>(items: readonly T[] = []) => new Map(items.map((item) => [item.id, item]));
+  const images = byId(state?.images);
+  const keyPairs = byId(state?.keyPairs);
+  const rootTasks = byId(state?.rootTasks);
   const encryptionByDefault = new Set(state?.encryptionByDefault ?? []);
   const clientTokens = new Map(state?.clientTokens ?? []);
   const maps = [...volumes.values(), ...snapshots.values()].map((item) => item.blocks);
@@ -47,6 +68,9 @@ export function openWorld(deps: ServiceDeps) {
     volumes,
     snapshots,
     instances,
+    images,
+    keyPairs,
+    rootTasks,
     encryptionByDefault,
     clientTokens,
     blocks,
@@ -79,6 +103,9 @@ export function openWorld(deps: ServiceDeps) {
         instances: [...instances.values()],
         encryptionByDefault: [...encryptionByDefault],
         clientTokens: [...clientTokens],
+        images: [...images.values()],
+        keyPairs: [...keyPairs.values()],
+        rootTasks: [...rootTasks.values()],
       });
       // Slots first: a map must never refer to a slot that the slot file does not know.
       slots.write();
@@ -110,10 +137,30 @@ export function settle(world: World, snapshot: Snapshot): Snapshot {
   return snapshot;
 }
 
+/** An instance on its way to another state is there once its time has come. */
+export function settleInstance(world: World, instance: Instance): Instance {
+  const { transition } = instance;
+  if (transition === null || world.clock.now().getTime() < Date.parse(transition.at)) return instance;
+  instance.state = transition.to;
+  instance.transition = null;
+  world.changed();
+  return instance;
+}
+
+/** What StartSnapshot made is not found at once everywhere: AWS is eventually consistent, as far as a setting says so. */
+export function isVisible(world: World, snapshot: Snapshot): boolean {
+  const { snapshotVisibleAfterMs } = world.settings.values();
+  const ageMs = world.clock.now().getTime() - Date.parse(snapshot.startedAt);
+  return snapshot.written === null || ageMs >= snapshotVisibleAfterMs;
+}
+
 /** A snapshot as its owner sees it; another account's, or another region's, does not exist. */
 export function findSnapshot(world: World, request: AwsRequest, id: string): Snapshot | undefined {
   const snapshot = world.snapshots.get(id);
-  return snapshot && snapshot.accountId === request.caller.accountId && snapshot.awsRegion === request.awsRegion
+  return snapshot &&
+    snapshot.accountId === request.caller.accountId &&
+    snapshot.awsRegion === request.awsRegion &&
+    isVisible(world, snapshot)
     ? settle(world, snapshot)
     : undefined;
 }

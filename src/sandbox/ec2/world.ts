@@ -2,9 +2,15 @@ import type { GuestVolumes } from '../control.ts';
 import { createEbs } from '../ebs/service.ts';
 import type { AwsService, ServiceDeps } from '../service.ts';
 import { parseForm, text } from '../wire/query.ts';
+import { ATTACHMENT_OPERATIONS } from './attachments.ts';
 import { DESCRIBE_OPERATIONS } from './describe.ts';
 import { createGuestVolumes } from './guest.ts';
 import { ATTRIBUTE_OPERATIONS } from './instance-attributes.ts';
+import { IMAGE_OPERATIONS } from './images.ts';
+import { LAUNCH_OPERATIONS } from './launch.ts';
+import { NETWORK_OPERATIONS } from './network.ts';
+import { TAG_OPERATIONS } from './tags.ts';
+import { TYPE_OPERATIONS } from './instance-types.ts';
 import { INSTANCE_OPERATIONS } from './instances.ts';
 import { ec2Error, type Operation, respond } from './request.ts';
 import { SNAPSHOT_OPERATIONS } from './snapshots.ts';
@@ -15,7 +21,13 @@ const OPERATIONS: Record<string, Operation> = {
   ...INSTANCE_OPERATIONS,
   ...VOLUME_OPERATIONS,
   ...SNAPSHOT_OPERATIONS,
+  ...ATTACHMENT_OPERATIONS,
   ...ATTRIBUTE_OPERATIONS,
+  ...IMAGE_OPERATIONS,
+  ...LAUNCH_OPERATIONS,
+  ...NETWORK_OPERATIONS,
+  ...TAG_OPERATIONS,
+  ...TYPE_OPERATIONS,
   ...DESCRIBE_OPERATIONS,
 };
 

@@ -1,5 +1,5 @@
 import { anyPublicImage, findImage } from '../../../aws/images.ts';
-import { tryLaunch } from '../../../aws/launch.ts';
+import { rootDeviceOf, tryLaunch } from '../../../aws/launch.ts';
 import { addressInUse, findInstanceType, findSubnet, keyPairExists, vpcsOfGroups } from '../../../aws/network.ts';
 import { restorePermissions } from '../../../aws/permissions.ts';
 import { describeStep, probeStep } from '../../../aws/policies/session.ts';
@@ -165,22 +165,20 @@ const launch: Finding = async (context) => {
   const architecture = point.instance.configuration.architecture ?? 'x86_64';
   const wish = wishedAddress(context);
   const { awsRegion } = row;
-  const publicImage =
-    row.instanceOptions.vendorImageId ??
-    (await inTarget(context, describeStep, ({ ec2 }) => anyPublicImage(ec2, awsRegion, architecture)));
+  const { vendorImageId } = row.instanceOptions;
+  const image = await inTarget(context, describeStep, ({ ec2 }) =>
+    vendorImageId ? findImage(ec2, awsRegion, vendorImageId) : anyPublicImage(ec2, awsRegion, architecture),
+  );
   const privateIpAddress = wish?.must ? wish.address : null;
-  const wanted = launchOf(context, { imageId: publicImage ?? '', privateIpAddress, userData: null, devices: [] });
+  const wanted = launchOf(context, { imageId: image?.ImageId ?? '', privateIpAddress, userData: null, devices: [] });
   const found = [
     ...(await licence(context)),
     ...(await machine(context, wanted.instanceType)),
     ...(await network(context, wanted)),
   ];
-  if (publicImage === undefined || found.some(({ ok }) => !ok)) return found;
-  const first = devices
-    .map((device) => ({ ...device, deviceName: '/dev/sdz', sizeGiB: device.sizeGiB ?? 1 }))
-    .slice(0, 1);
+  if (image === undefined || found.some(({ ok }) => !ok)) return found;
   const refused = await inTarget(context, probeStep, ({ ec2 }) =>
-    tryLaunch(ec2, awsRegion, { ...wanted, devices: first }),
+    tryLaunch(ec2, awsRegion, { ...wanted, devices: [rootDeviceOf(image.RootDeviceName, devices[0]?.kmsKeyArn)] }),
   ).then(
     () => null,
     (error: unknown) => {

@@ -1,6 +1,12 @@
 import { attachVolume, replaceRootVolume } from '../../../aws/attachments.ts';
-import { registerImage, untilImageAvailable } from '../../../aws/images.ts';
-import { type LaunchedInstance, type LaunchDevice, runInstance, untilState } from '../../../aws/launch.ts';
+import { findImage, registerImage, untilImageAvailable } from '../../../aws/images.ts';
+import {
+  type LaunchedInstance,
+  type LaunchDevice,
+  rootDeviceOf,
+  runInstance,
+  untilState,
+} from '../../../aws/launch.ts';
 import { addressInUse } from '../../../aws/network.ts';
 import { describeStep } from '../../../aws/policies/session.ts';
 import { imageStep, launchStep, swapStep, tagStep } from '../../../aws/policies/restore-session.ts';
@@ -134,7 +140,13 @@ async function fromVendorImage(
   const { worker, row, journal, signal } = context;
   const waiting = { clock: worker.clock, signal };
   const root = rootVolumeOf(context.point);
-  const instance = await launch(context, vendor.imageId, [], vendor.notes);
+  const image = await inTarget(context, describeStep, ({ ec2 }) => findImage(ec2, row.awsRegion, vendor.imageId));
+  if (!image)
+    throw new Fault('aws_resource_not_found', `${vendor.imageId} does not exist in ${row.awsRegion}.`, {
+      facts: { vendorImageId: vendor.imageId },
+    });
+  const devices = [rootDeviceOf(image.RootDeviceName)];
+  const instance = await launch(context, vendor.imageId, devices, vendor.notes);
   const { instanceId } = instance;
   const first = instance.devices.find(({ deviceName }) => deviceName === instance.rootDeviceName);
   if (first) await journal.once('vendor root', 'volume', async () => first.volumeId);
