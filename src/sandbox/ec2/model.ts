@@ -45,7 +45,17 @@ export type Snapshot = Owned & {
   } | null;
   /** What AWS bills for: noted when a root volume is snapshotted, and never known of a snapshot that was written. */
   billing?: Billing | undefined;
+  lock?: SnapshotLock;
   blocks: BlockMap;
+};
+
+/** A lock as it was asked for: either a duration, which begins when the snapshot is complete, or an end. */
+export type SnapshotLock = {
+  mode: 'governance' | 'compliance';
+  lockedAt: string;
+  durationDays: number | null;
+  expirationDate: string | null;
+  coolOffHours: number | null;
 };
 
 /** A platform with its own price, and the Marketplace products of an instance or image. */

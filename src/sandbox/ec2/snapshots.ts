@@ -1,5 +1,6 @@
 import type { Xml } from '../wire/xml.ts';
 import { bool, nested, text, textList } from '../wire/query.ts';
+import { requireUnlocked } from './lock-state.ts';
 import { findSnapshot, isVisible, settle } from './world-state.ts';
 import {
   arnOf,
@@ -244,7 +245,7 @@ const deleteSnapshot: Operation = (ask) => {
   const snapshot = findSnapshot(world, request, id);
   const context = snapshot ? { ...resourceTagKeys(snapshot.tags), 'ec2:VolumeSize': String(snapshot.sizeGiB) } : {};
   world.require(request, { action: 'ec2:DeleteSnapshot', resource: snapshotArn(request.awsRegion, id), context });
-  snapshotOf(ask, id);
+  requireUnlocked(world, snapshotOf(ask, id));
   const user = [...world.images.values()].find(({ devices }) => devices.some((device) => device.snapshotId === id));
   if (user) throw ec2Error('InvalidSnapshot.InUse', `The snapshot ${id} is currently in use by ${user.id}`);
   endDryRun(ask);

@@ -13,6 +13,8 @@ import { TAG_OPERATIONS } from './tags.ts';
 import { TYPE_OPERATIONS } from './instance-types.ts';
 import { INSTANCE_OPERATIONS } from './instances.ts';
 import { ec2Error, type Operation, respond } from './request.ts';
+import { COPY_OPERATIONS } from './snapshot-copies.ts';
+import { LOCK_OPERATIONS } from './snapshot-locks.ts';
 import { SNAPSHOT_OPERATIONS } from './snapshots.ts';
 import { VOLUME_OPERATIONS } from './volumes.ts';
 import { openWorld, type World } from './world-state.ts';
@@ -21,6 +23,8 @@ const OPERATIONS: Record<string, Operation> = {
   ...INSTANCE_OPERATIONS,
   ...VOLUME_OPERATIONS,
   ...SNAPSHOT_OPERATIONS,
+  ...COPY_OPERATIONS,
+  ...LOCK_OPERATIONS,
   ...ATTACHMENT_OPERATIONS,
   ...ATTRIBUTE_OPERATIONS,
   ...IMAGE_OPERATIONS,
