@@ -37,6 +37,36 @@ test('without restore no restore policy is asked for', async () => {
   expect(json).not.toHaveProperty('restorePolicy');
 });
 
+test('where recovery points lie is an explicit choice', async () => {
+  const { storage: _, ...without } = connectionBody();
+  const { status, json } = await tenant.call('POST', '/v1/connections', { body: without });
+  expect([status, json.errors[0].pointer]).toEqual([400, '/storage']);
+  const account = await tenant.call('POST', '/v1/connections', {
+    body: connectionBody({ storage: 'account', restore: true }),
+  });
+  expect(account.status).toBe(201);
+  expect(JSON.stringify([account.json.backupPolicy, account.json.restorePolicy])).not.toMatch(/"ebs:[A-Z]/);
+});
+
+test('restoring in place and cleaning up need restore', async () => {
+  const body = connectionBody({ restoreInPlace: true, cleanUp: true });
+  const { status, json } = await tenant.call('POST', '/v1/connections', { body });
+  expect(status).toBe(400);
+  expect(json.errors.map((error: { pointer: string }) => error.pointer)).toEqual(['/restoreInPlace', '/cleanUp']);
+  const { json: whole } = await tenant.call('POST', '/v1/connections', { body: { ...body, restore: true } });
+  expect(whole.cleanUpRoleName).toBe(`${whole.roleName}-cleanup`);
+  expect(JSON.stringify(whole.cleanUpPolicy)).toContain('ec2:TerminateInstances');
+});
+
+test('policies that IAM would not take are refused before a role is made', async () => {
+  const kmsKeyArns = Array.from({ length: 64 }, (_, n) => `${KEY('eu-central-1').slice(0, -3)}${100 + n}`);
+  const { status, json } = await tenant.call('POST', '/v1/connections', {
+    body: connectionBody({ restore: true, kmsKeyArns }),
+  });
+  expect(status).toBe(400);
+  expect(json).toMatchObject({ code: 'invalid_request', errors: [{ pointer: '/kmsKeyArns' }] });
+});
+
 test('an External ID from a client is refused', async () => {
   const body = connectionBody({ externalId: '3f0f7a3e-3c0b-4a53-9d31-2f4a8a9e1c11' });
   const { status, json } = await tenant.call('POST', '/v1/connections', { body });

@@ -205,6 +205,55 @@ test("a restore keeps to the point, the connection's limits and the source's enc
   expect((await restore(point, { connectionId: noRestore })).json.code).toBe('connection_not_usable');
 });
 
+test('a restore of an instance is refused with everything that does not fit', async () => {
+  const point = await pointOf(cell, tenant, connectionId);
+  const pointers = async (target: Record<string, unknown>, rest: Record<string, unknown>) => {
+    const { json } = await restore(point, target, rest);
+    return [json.code, ...(json.errors ?? []).map((error: { pointer: string }) => error.pointer)];
+  };
+  const west = { awsRegion: 'eu-west-1', kmsKeyArn: KEY('eu-west-1') };
+  expect(await pointers(west, { type: 'instance' })).toEqual(['invalid_request', '/instance/subnetId']);
+  expect(await pointers({}, { type: 'instance', volumeIds: [VOLUMES[1]] })).toEqual(['invalid_request', '/volumeIds']);
+  const volumes = [{ sourceVolumeId: VOLUMES[0], volumeType: 'st1', iops: 3000, throughput: 200 }];
+  expect(await pointers({}, { volumes })).toEqual(['invalid_request', '/volumes/0/iops', '/volumes/0/throughput']);
+  const attach = { instanceId: INSTANCE, deviceName: '/dev/sdf' };
+  expect(
+    await pointers({}, { type: 'snapshot', volumes: [{ sourceVolumeId: VOLUMES[0], attach }], instance: {} }),
+  ).toEqual(['invalid_request', '/volumes/0/attach', '/volumes/0/sourceVolumeId', '/instance']);
+  expect((await restore(point, {}, { type: 'instance', mode: 'inPlace' })).json).toMatchObject({
+    code: 'restore_not_enabled',
+    facts: { lacking: 'restoreInPlace' },
+  });
+  expect((await restore(point, {}, { type: 'instance' })).status).toBe(202);
+});
+
+test('a licence that AWS bills needs a vendor image, except in a dry run', async () => {
+  const instance = {
+    name: null,
+    instanceType: 't3.small',
+    availabilityZone: 'eu-central-1a',
+    tags: {},
+    configuration: { rootDeviceName: '/dev/xvda', platformDetails: 'Red Hat Enterprise Linux' },
+  };
+  const point = await pointOf(cell, tenant, connectionId, { instance });
+  expect((await restore(point, {}, { type: 'instance' })).json).toMatchObject({
+    code: 'licence_not_portable',
+    facts: { licence: 'Red Hat Enterprise Linux' },
+  });
+  expect((await restore(point, {}, { type: 'instance', dryRun: true })).status).toBe(202);
+  const vendor = { vendorImageId: 'ami-0123456789abcdef0' };
+  expect((await restore(point, {}, { type: 'instance', instance: vendor })).status).toBe(202);
+});
+
+test('a locked point is not deleted before its lock ends', async () => {
+  const lockedUntil = new Date(cell.clock.now().getTime() + 86_400_000);
+  const point = await pointOf(cell, tenant, connectionId, { storage: 'account', lockedUntil });
+  expect((await tenant.call('DELETE', `/v1/recovery-points/${point}`)).json).toMatchObject({
+    code: 'recovery_point_locked',
+    facts: { lockedUntil: lockedUntil.toISOString() },
+  });
+});
+
 test('a deletion waits three days, is asked for once, and can be cancelled', async () => {
   const point = await pointOf(cell, tenant, connectionId);
   const asked = await tenant.call('DELETE', `/v1/recovery-points/${point}`);

@@ -42,6 +42,14 @@ describe('KMS', () => {
     }
   });
 
+  test('a dry run says whether the key could be used, and gives no data key', async () => {
+    const { kms, KeyId } = await world();
+    const ask = () => errorOf(kms.send(new GenerateDataKeyCommand({ KeyId, KeySpec: 'AES_256', DryRun: true })));
+    expect(await ask()).toBe('DryRunOperationException');
+    await kms.send(new DisableKeyCommand({ KeyId }));
+    expect(await ask()).toBe('DisabledException');
+  });
+
   test('a damaged ciphertext does not open', async () => {
     const { kms, KeyId } = await world();
     const { CiphertextBlob = new Uint8Array() } = await kms.send(

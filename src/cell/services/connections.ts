@@ -11,6 +11,7 @@ import { selections } from '../db/schema/plans.ts';
 import type { Enqueue } from '../queue.ts';
 import { found, wellFormed } from './absence.ts';
 import { abortJobsOf } from './job-abort.ts';
+import { requireFittingPolicies } from './customer-role.ts';
 import type { PageQuery, Paginate } from './pages.ts';
 import { keysInJurisdiction, regionsInJurisdiction } from './residency-rules.ts';
 import type { TenantScope } from './scope.ts';
@@ -89,6 +90,7 @@ export function createConnections({ region, clock, enqueue, page }: Deps) {
       keysInJurisdiction(region, body);
       const now = clock.now();
       const row = newConnection(tenantId, newId('connection', cell, now), body, now);
+      requireFittingPolicies(region, row);
       await tx.insert(connections).values(row);
       const { awsRegions, storage, restore, restoreInPlace, cleanUp } = row;
       const details = { awsRegions, storage, restore, restoreInPlace, cleanUp };

@@ -75,6 +75,13 @@ function keyFor(ask: Ask, action: string): KmsKey {
   const key = keyOf(ask);
   authorizeKey(ask.kms, ask.request, key, { action, context: contextOf(ask.input) });
   usable(key);
+  // Source: KMS developer guide, "Testing your permissions": an answer with an error, in either case.
+  if (ask.input['DryRun'] === true)
+    throw new AwsError(
+      'DryRunOperationException',
+      412,
+      'The request would have succeeded, but the DryRun option is set.',
+    );
   return key;
 }
 
