@@ -60,8 +60,13 @@ function guardResidency(stack: Stack, region: Region, awsRegion: string): void {
  * The only place where AWS clients are made. Each belongs to one AWS region of the jurisdiction; a region outside, a global
  * endpoint and an unlisted host are refused.
  */
-export function createAwsClients(options: { region: Region; credentials: CredentialSource; endpoints: Endpoints }) {
-  const { region, credentials, endpoints } = options;
+export function createAwsClients(options: {
+  region: Region;
+  credentials: CredentialSource;
+  endpoints: Endpoints;
+  requestTimeoutMs?: number;
+}) {
+  const { region, credentials, endpoints, requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
   const made = new Map<string, RegionalClients>();
 
   function make(awsRegion: string): RegionalClients {
@@ -71,7 +76,9 @@ export function createAwsClients(options: { region: Region; credentials: Credent
       maxAttempts: ATTEMPTS_MAX,
       requestHandler: {
         connectionTimeout: CONNECT_TIMEOUT_MS,
-        requestTimeout: REQUEST_TIMEOUT_MS,
+        requestTimeout: requestTimeoutMs,
+        // Without this the SDK only warns, and waits for ever.
+        throwOnRequestTimeout: true,
         httpAgent: { maxSockets: SOCKETS_MAX, keepAlive: true },
         httpsAgent: { maxSockets: SOCKETS_MAX, keepAlive: true },
       },

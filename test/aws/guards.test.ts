@@ -1,3 +1,5 @@
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { DescribeRegionsCommand } from '@aws-sdk/client-ec2';
 import { ListBucketsCommand } from '@aws-sdk/client-s3';
 import { describe, expect, test } from 'vitest';
@@ -33,6 +35,20 @@ describe('residency', () => {
     ['evil.example', false],
   ])('a request of eu-central-1 for %s may leave: %s', (host, allowed) => {
     expect(isAllowedHost(eu, 'eu-central-1', host)).toBe(allowed);
+  });
+
+  test('an AWS that never answers is given up', async () => {
+    const silent = createServer(() => {});
+    await new Promise<void>((done) => silent.listen(0, '127.0.0.1', done));
+    const { port } = silent.address() as AddressInfo;
+    const endpoints = { ec2: `http://127.0.0.1:${port}` };
+    const clients = createAwsClients({ region: eu, credentials, endpoints, requestTimeoutMs: 50 });
+    const { ec2 } = clients.for('eu-central-1');
+    const error: unknown = await ec2.send(new DescribeRegionsCommand({})).catch((failure: unknown) => failure);
+    expect(toAwsFault(error, 'ask', 'eu-central-1')).toMatchObject({ code: 'unavailable', retry: 'now' });
+    clients.destroy();
+    silent.closeAllConnections();
+    await new Promise((done) => silent.close(done));
   });
 
   test('the guard stops a request whose address is wrong, before anything is sent', async () => {
