@@ -1,111 +1,52 @@
-import { createHash } from 'node:crypto';
-import { crc32 } from 'node:zlib';
 import type { AwsResponse } from '../service.ts';
-import type { StoredObject } from './objects.ts';
-import { type Ask, bucketOf, requireS3, s3Error } from './request.ts';
-import { toXml } from '../wire/xml.ts';
-
-const KEPT_HEADERS = [
-  'content-type',
-  'x-amz-server-side-encryption',
-  'x-amz-server-side-encryption-aws-kms-key-id',
-  'cache-control',
-  'content-encoding',
-];
-
-function checksums({ request }: Ask): { sha256: string; etag: string } {
-  const { headers, body } = request;
-  const digest = (algorithm: string) => createHash(algorithm).update(body).digest('base64');
-  const sha256 = digest('sha256');
-  const crc = () => {
-    const value = Buffer.alloc(4);
-    value.writeUInt32BE(crc32(body));
-    return value.toString('base64');
-  };
-  const stated: [string, () => string][] = [
-    ['x-amz-checksum-sha256', () => sha256],
-    ['x-amz-checksum-sha1', () => digest('sha1')],
-    ['x-amz-checksum-crc32', crc],
-    ['content-md5', () => digest('md5')],
-  ];
-  for (const [name, actual] of stated) {
-    const value = headers.get(name);
-    if (value !== null && value !== actual())
-      throw s3Error('BadDigest', 400, `The value of ${name} did not match the calculated checksum.`);
-  }
-  return { sha256, etag: `"${createHash('md5').update(body).digest('hex')}"` };
-}
+import { checksums } from './checksums.ts';
+import { lockHeaders, lockKeys, lockOfNew } from './locks.ts';
+import { versionHeader, versionOf } from './object-lookup.ts';
+import type { Bucket, StoredObject } from './objects.ts';
+import { type Ask, bucketOf, requireS3, s3Error, xmlAnswer } from './request.ts';
+import { checkPreconditions, keptHeaders, newVersion, preconditionsOf, requireSseKey, sseHeaders } from './writes.ts';
 
 export async function putObject(ask: Ask): Promise<AwsResponse> {
   const { s3, request, key } = ask;
   const bucket = bucketOf(ask);
-  const ifNoneMatch = request.headers.get('if-none-match');
-  const ifMatch = request.headers.get('if-match');
+  const preconditions = preconditionsOf(ask);
+  const lock = lockOfNew(ask, bucket);
   requireS3(ask, bucket, 'PutObject', {
     's3:ObjectCreationOperation': 'true',
-    ...(ifNoneMatch === null ? {} : { 's3:if-none-match': ifNoneMatch }),
-    ...(ifMatch === null ? {} : { 's3:if-match': ifMatch }),
+    ...preconditions.context,
+    ...lockKeys(lock, s3.clock.now().getTime()),
   });
-  const { sha256, etag } = checksums(ask);
-  if (ifNoneMatch !== null && ifNoneMatch !== '*') throw s3Error('NotImplemented', 501, 'If-None-Match takes only *.');
-  const check = () => checkPreconditions(bucket.objects.get(key), { ifNoneMatch, ifMatch });
+  const { sha256, etag } = checksums(request);
+  const check = () => checkPreconditions(bucket, key, preconditions);
   check();
-  const headers = keptHeaders(request.headers);
-  requireSseKey(ask, headers, 'kms:GenerateDataKey');
-  const object: StoredObject = {
-    key,
-    sizeBytes: request.body.length,
-    etag,
-    sha256,
-    modifiedAt: s3.clock.now().toISOString(),
-    headers,
+  const headers = keptHeaders(bucket, request.headers);
+  requireSseKey(ask, headers, ['kms:GenerateDataKey']);
+  const file = await s3.objects.files.store(request.body);
+  const sizeBytes = request.body.length;
+  const object: StoredObject = { ...newVersion(ask, bucket), sizeBytes, etag, sha256, headers, ...lock, file };
+  await s3.objects.publish(bucket, object, check);
+  return {
+    status: 200,
+    headers: { etag, 'x-amz-checksum-sha256': sha256, ...versionHeader(bucket, object), ...sseHeaders(headers) },
   };
-  await s3.objects.write(bucket, object, request.body, check);
-  return { status: 200, headers: { etag, 'x-amz-checksum-sha256': sha256 } };
 }
 
-function checkPreconditions(
-  current: StoredObject | undefined,
-  { ifNoneMatch, ifMatch }: { ifNoneMatch: string | null; ifMatch: string | null },
-): void {
-  const failed = (Condition: string) =>
-    s3Error('PreconditionFailed', 412, 'At least one of the pre-conditions you specified did not hold', { Condition });
-  if (ifNoneMatch === '*' && current) throw failed('If-None-Match');
-  if (ifMatch !== null && !current) throw s3Error('NoSuchKey', 404, 'The specified key does not exist.');
-  if (ifMatch !== null && current?.etag !== ifMatch) throw failed('If-Match');
-}
-
-/** What an object keeps of the headers it was put with. `aws-chunked` is how it came, not what it is. */
-function keptHeaders(headers: Headers): Record<string, string> {
-  const kept = [...headers].filter(([name]) => KEPT_HEADERS.includes(name) || name.startsWith('x-amz-meta-'));
-  return Object.fromEntries(
-    kept
-      .map(([name, value]) => [name, name === 'content-encoding' ? value.replace(/^aws-chunked,?\s*/, '') : value])
-      .filter(([, value]) => value !== ''),
-  );
-}
-
-/** An object under a named KMS key takes that key's consent to be written, and to be read. */
-function requireSseKey({ s3, request }: Ask, headers: Record<string, string>, action: string): void {
-  const kmsKey = headers['x-amz-server-side-encryption-aws-kms-key-id'];
-  if (headers['x-amz-server-side-encryption'] === 'aws:kms' && kmsKey !== undefined)
-    s3.keys.require(request, kmsKey, [action], `s3.${request.awsRegion}.amazonaws.com`);
-}
-
-function found(ask: Ask, action = 'GetObject') {
+function found(ask: Ask, action = 'GetObject'): { bucket: Bucket; object: StoredObject } {
   const bucket = bucketOf(ask);
-  requireS3(ask, bucket, action);
-  const object = bucket.objects.get(ask.key);
-  if (!object) throw s3Error('NoSuchKey', 404, 'The specified key does not exist.', { Key: ask.key });
-  return { bucket, object };
+  const versionId = ask.request.query.get('versionId');
+  if (versionId === null) requireS3(ask, bucket, action);
+  else requireS3(ask, bucket, action.replace('Object', 'ObjectVersion'), { 's3:VersionId': versionId });
+  return { bucket, object: versionOf(ask, bucket) };
 }
 
-const objectHeaders = (object: StoredObject) => ({
+const objectHeaders = (ask: Ask, bucket: Bucket, object: StoredObject) => ({
   'content-type': 'binary/octet-stream',
   ...object.headers,
   etag: object.etag,
   'last-modified': new Date(object.modifiedAt).toUTCString(),
   'accept-ranges': 'bytes',
+  ...versionHeader(bucket, object),
+  ...lockHeaders(ask, bucket, object),
 });
 
 function rangeOf(header: string | null, sizeBytes: number): { start: number; length: number } | null {
@@ -123,54 +64,45 @@ export async function getObject(ask: Ask): Promise<AwsResponse> {
   const ifMatch = headers.get('if-match');
   if (ifMatch !== null && ifMatch !== object.etag)
     throw s3Error('PreconditionFailed', 412, 'At least one of the pre-conditions you specified did not hold');
-  requireSseKey(ask, object.headers, 'kms:Decrypt');
+  if (headers.get('if-none-match') === object.etag) return { status: 304, headers: { etag: object.etag } };
+  requireSseKey(ask, object.headers, ['kms:Decrypt']);
   const range = rangeOf(headers.get('range'), object.sizeBytes);
-  const body = await ask.s3.objects.read(bucket, ask.key, range);
+  const body = await ask.s3.objects.files.read(object.file, range);
+  const shown = objectHeaders(ask, bucket, object);
   if (range === null) {
-    const checksum = headers.get('x-amz-checksum-mode') === 'ENABLED' ? { 'x-amz-checksum-sha256': object.sha256 } : {};
-    return { status: 200, headers: { ...objectHeaders(object), ...checksum }, body };
+    const asked = headers.get('x-amz-checksum-mode') === 'ENABLED' && object.sha256 !== '';
+    return { status: 200, headers: { ...shown, ...(asked ? { 'x-amz-checksum-sha256': object.sha256 } : {}) }, body };
   }
   const contentRange = `bytes ${range.start}-${range.start + range.length - 1}/${object.sizeBytes}`;
-  return { status: 206, headers: { ...objectHeaders(object), 'content-range': contentRange }, body };
+  return { status: 206, headers: { ...shown, 'content-range': contentRange }, body };
 }
 
 export async function headObject(ask: Ask): Promise<AwsResponse> {
-  const { object } = found(ask);
-  return { status: 200, headers: { ...objectHeaders(object), 'content-length': String(object.sizeBytes) } };
+  const { bucket, object } = found(ask);
+  const headers = { ...objectHeaders(ask, bucket, object), 'content-length': String(object.sizeBytes) };
+  return { status: 200, headers };
 }
 
-export async function deleteObject(ask: Ask): Promise<AwsResponse> {
-  const bucket = bucketOf(ask);
-  requireS3(ask, bucket, 'DeleteObject');
-  await ask.s3.objects.remove(bucket, ask.key);
-  return { status: 204 };
-}
-
-/** DeleteObjects: up to 1,000 keys, each with its own answer. */
-export async function deleteObjects(ask: Ask): Promise<AwsResponse> {
-  const bucket = bucketOf(ask);
-  const unescape = (text: string) =>
-    text.replace(
-      /&(amp|lt|gt|quot|apos);/g,
-      (_, name: string) => ({ amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" })[name] ?? '',
-    );
-  const keys = [...ask.request.body.toString('utf8').matchAll(/<Key>([^<]*)<\/Key>/g)].map((match) =>
-    unescape(match[1] ?? ''),
-  );
-  if (keys.length > 1_000) throw s3Error('MalformedXML', 400, 'At most 1,000 keys can be deleted at once.');
-  const [Deleted, Errors]: [{ Key: string }[], { Key: string; Code: string; Message: string }[]] = [[], []];
-  for (const key of keys) {
-    try {
-      requireS3({ ...ask, key }, bucket, 'DeleteObject');
-      await ask.s3.objects.remove(bucket, key);
-      Deleted.push({ Key: key });
-    } catch (error) {
-      Errors.push({ Key: key, Code: 'AccessDenied', Message: error instanceof Error ? error.message : '' });
-    }
-  }
-  return {
-    status: 200,
-    headers: { 'content-type': 'application/xml' },
-    body: `<?xml version="1.0" encoding="UTF-8"?><DeleteResult>${toXml({ Deleted, Error: Errors })}</DeleteResult>`,
+/** `?attributes`: those that `x-amz-object-attributes` asks for. */
+export async function getObjectAttributes(ask: Ask): Promise<AwsResponse> {
+  const { bucket, object } = found(ask, 'GetObjectAttributes');
+  const asked = (ask.request.headers.get('x-amz-object-attributes') ?? '').split(',').map((name) => name.trim());
+  const parts = /-(\d+)"$/.exec(object.etag)?.[1];
+  const all = {
+    ETag: object.etag.replaceAll('"', ''),
+    Checksum: object.sha256 === '' ? undefined : { ChecksumSHA256: object.sha256 },
+    ObjectParts: parts === undefined ? undefined : { TotalPartsCount: parts },
+    StorageClass: 'STANDARD',
+    ObjectSize: object.sizeBytes,
   };
+  const answer = xmlAnswer(
+    'GetObjectAttributesResponse',
+    Object.fromEntries(Object.entries(all).filter(([name]) => asked.includes(name))),
+  );
+  const headers = {
+    ...answer.headers,
+    'last-modified': new Date(object.modifiedAt).toUTCString(),
+    ...versionHeader(bucket, object),
+  };
+  return { ...answer, headers };
 }

@@ -1,44 +1,50 @@
 import type { AwsResponse, AwsService, ServiceDeps } from '../service.ts';
-import {
-  bucketSetting,
-  createBucket,
-  deleteBucket,
-  headBucket,
-  listBuckets,
-  listObjects,
-} from './bucket-operations.ts';
-import { deleteObject, deleteObjects, getObject, headObject, putObject } from './object-operations.ts';
+import { createBucket, deleteBucket, headBucket, listBuckets } from './bucket-operations.ts';
+import { bucketSetting, SETTING_NAMES } from './bucket-settings.ts';
+import { copyObject } from './copies.ts';
+import { deleteObject, deleteObjects } from './deletes.ts';
+import { tidy } from './lifecycle.ts';
+import { listObjects, listVersions } from './listings.ts';
+import { objectLegalHold, objectRetention } from './locks.ts';
+import { abortUpload, completeUpload, createUpload, listParts, listUploads, uploadPart } from './multipart.ts';
+import { getObject, getObjectAttributes, headObject, putObject } from './object-operations.ts';
 import { openObjects } from './objects.ts';
+import { s3OperationName } from './operation-name.ts';
 import { type Ask, s3Error } from './request.ts';
 
-const SETTINGS = [
-  'location',
-  'policy',
-  'versioning',
-  'encryption',
-  'publicAccessBlock',
-  'object-lock',
-  'lifecycle',
-  'tagging',
-  'ownershipControls',
-];
+type Handler = (ask: Ask) => AwsResponse | Promise<AwsResponse>;
 
-const OBJECT: Record<string, (ask: Ask) => Promise<AwsResponse>> = {
-  PUT: putObject,
-  GET: getObject,
-  HEAD: headObject,
-  DELETE: deleteObject,
-};
-const BUCKET: Record<string, (ask: Ask) => AwsResponse> = {
-  PUT: createBucket,
-  GET: listObjects,
-  HEAD: headBucket,
-  DELETE: deleteBucket,
+/** Operations by AWS's names; those on settings of a bucket stand apart. */
+const OPERATIONS: Record<string, Handler> = {
+  CreateBucket: createBucket,
+  HeadBucket: headBucket,
+  DeleteBucket: deleteBucket,
+  ListObjects: listObjects,
+  ListObjectsV2: listObjects,
+  ListObjectVersions: listVersions,
+  ListMultipartUploads: listUploads,
+  PutObject: putObject,
+  GetObject: getObject,
+  HeadObject: headObject,
+  DeleteObject: deleteObject,
+  DeleteObjects: deleteObjects,
+  CopyObject: copyObject,
+  GetObjectAttributes: getObjectAttributes,
+  GetObjectRetention: objectRetention,
+  PutObjectRetention: objectRetention,
+  GetObjectLegalHold: objectLegalHold,
+  PutObjectLegalHold: objectLegalHold,
+  CreateMultipartUpload: createUpload,
+  UploadPart: uploadPart,
+  UploadPartCopy: uploadPart,
+  ListParts: listParts,
+  CompleteMultipartUpload: completeUpload,
+  AbortMultipartUpload: abortUpload,
 };
 
-/** What may stand in the query of a plain object or bucket call; anything else would name another operation. */
-const PLAIN = {
-  object: new Set(['x-id']),
+/** What may stand in a query; anything else would name another operation. */
+const KNOWN = {
+  object: new Set(['x-id', 'versionId', 'uploads', 'uploadId', 'partNumber', 'part-number-marker', 'max-parts']),
   bucket: new Set([
     'x-id',
     'list-type',
@@ -50,33 +56,39 @@ const PLAIN = {
     'encoding-type',
     'fetch-owner',
     'delete',
-    ...SETTINGS,
+    'versions',
+    'key-marker',
+    'version-id-marker',
+    'uploads',
+    'upload-id-marker',
+    'max-uploads',
+    ...SETTING_NAMES,
   ]),
 };
+const OBJECT_PARTS = new Set(['retention', 'legal-hold', 'attributes']);
 
 /** Refuses what the sandbox has not: done as a plain call, it would store or answer something else than was asked for. */
 function refuseUnknown({ request, key }: Ask): void {
-  const known = key === '' ? PLAIN.bucket : PLAIN.object;
-  const unknown = [...request.query.keys()].find((name) => !known.has(name));
+  const known = key === '' ? KNOWN.bucket : KNOWN.object;
+  const unknown = [...request.query.keys()].find(
+    (name) => !known.has(name) && !(key !== '' && OBJECT_PARTS.has(name)) && !/^x-amz-/i.test(name),
+  );
   if (unknown !== undefined) throw s3Error('NotImplemented', 501, `The sandbox does not offer ?${unknown}.`);
-  if (request.headers.has('x-amz-copy-source'))
-    throw s3Error('NotImplemented', 501, 'The sandbox does not copy objects.');
+  if (request.headers.has('x-amz-tagging')) throw s3Error('NotImplemented', 501, 'The sandbox does not tag objects.');
+  if (request.query.has('versions') && request.query.has('delimiter'))
+    throw s3Error('NotImplemented', 501, 'The sandbox does not group versions.');
 }
 
-function route(ask: Ask): AwsResponse | Promise<AwsResponse> {
-  const { request, key } = ask;
-  const { method, query } = request;
+async function route(ask: Ask): Promise<AwsResponse> {
+  const { s3, request, key, bucketName } = ask;
   refuseUnknown(ask);
-  if (key !== '') {
-    const handler = OBJECT[method];
-    if (handler) return handler(ask);
-  } else {
-    const setting = SETTINGS.find((name) => query.has(name));
-    if (setting) return bucketSetting(ask, setting);
-    if (method === 'POST' && query.has('delete')) return deleteObjects(ask);
-    const handler = BUCKET[method];
-    if (handler) return handler(ask);
-  }
+  const bucket = s3.objects.buckets.get(bucketName);
+  if (bucket) await tidy(s3.objects, bucket, s3.clock.now());
+  const setting = key === '' ? SETTING_NAMES.find((name) => request.query.has(name)) : undefined;
+  if (setting !== undefined) return bucketSetting(ask, setting);
+  const name = s3OperationName(request);
+  const operation = Object.hasOwn(OPERATIONS, name) ? OPERATIONS[name] : undefined;
+  if (operation) return operation(ask);
   throw s3Error('MethodNotAllowed', 405, 'The specified method is not allowed against this resource.');
 }
 
