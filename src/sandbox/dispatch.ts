@@ -11,6 +11,7 @@ import { underFaults } from './faults/apply.ts';
 import { expiredToken } from './faults/refusals.ts';
 import type { Faults } from './faults/registry.ts';
 import { operationOf } from './operation-name.ts';
+import { addPresignedHeaders, parsePresigned } from './presigned.ts';
 import type { Rates } from './quotas/rates.ts';
 import type { Settings } from './settings.ts';
 
@@ -72,7 +73,8 @@ function credentialsOf(
     return { secretAccessKey: key.secretAccessKey, caller };
   }
   const session = store.session(signed.accessKeyId);
-  if (!session || headers.get('x-amz-security-token') !== session.token) throw unknownKey(signed.service);
+  const token = signed.presigned ? signed.presigned.securityToken : headers.get('x-amz-security-token');
+  if (!session || token !== session.token) throw unknownKey(signed.service);
   if (Date.parse(session.expiresAt) <= clock.now().getTime()) throw expiredToken(signed.service);
   const role = store.account(session.accountId)?.roles[session.roleName];
   // A role that was deleted, or made again under its name, leaves its old sessions without any right.
@@ -121,6 +123,7 @@ async function serve(
       nowMs: clock.now().getTime(),
     });
     caller = credentials.caller;
+    if (signed.presigned) addPresignedHeaders(headers, search, signed);
     const request: AwsRequest = {
       service: service as AwsRequest['service'],
       awsRegion,
@@ -154,10 +157,16 @@ async function serve(
 /** Finds the service by the credential scope, proves the signature, and records the call. */
 export function createDispatcher(context: Dispatch) {
   return async (incoming: IncomingMessage, requestId: string): Promise<AwsResponse> => {
-    const signed = parseAuthorization(incoming.headers.authorization ?? null);
-    if (signed) return serve(context, incoming, requestId, signed);
+    let refusal = new AwsError('MissingAuthenticationToken', 403, 'Request is missing Authentication Token');
+    try {
+      const search = (incoming.url ?? '').split(/\?(.*)/s)[1] ?? '';
+      const signed = parseAuthorization(incoming.headers.authorization ?? null) ?? parsePresigned(search);
+      if (signed) return await serve(context, incoming, requestId, signed);
+    } catch (error) {
+      if (!(error instanceof AwsError)) throw error;
+      refusal = error;
+    }
     incoming.resume();
-    const missing = new AwsError('MissingAuthenticationToken', 403, 'Request is missing Authentication Token');
-    return errorResponse('s3', missing, requestId, incoming.method);
+    return errorResponse('s3', refusal, requestId, incoming.method);
   };
 }

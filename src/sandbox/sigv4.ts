@@ -1,4 +1,5 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
+import { checkPresignedTime, withoutSignature } from './presigned.ts';
 import { AwsError } from './service.ts';
 
 /** The `Authorization` header of a SigV4 request (and the parts of its credential scope). */
@@ -9,6 +10,8 @@ export type Signed = {
   service: string;
   signedHeaders: string[];
   signature: string;
+  /** For a signature that stands in the query (S3 only): there is no header to look these up in. */
+  presigned?: { time: string; expiresSeconds: number; securityToken: string | null };
 };
 
 const AUTHORIZATION =
@@ -71,8 +74,7 @@ function canonicalPath(path: string, service: string): string {
     .join('/');
 }
 
-function requestTime(headers: Headers): { text: string; ms: number } {
-  const text = headers.get('x-amz-date') ?? '';
+function requestTime(text: string): { text: string; ms: number } {
   const match = /^(\d{4})(\d\d)(\d\d)T(\d\d)(\d\d)(\d\d)Z$/.exec(text);
   if (!match) throw new AwsError('IncompleteSignature', 403, 'The request must carry a valid X-Amz-Date.');
   const [, y, mo, d, h, mi, s] = match;
@@ -104,8 +106,10 @@ export function verifySignature(
   credentials: { secretAccessKey: string; nowMs: number },
 ): void {
   const { headers } = request;
-  const time = requestTime(headers);
-  if (Math.abs(time.ms - credentials.nowMs) > (signed.service === 's3' ? SKEW_S3_MS : SKEW_MS)) {
+  const { presigned } = signed;
+  const time = requestTime(presigned?.time ?? headers.get('x-amz-date') ?? '');
+  if (presigned) checkPresignedTime(time.ms, presigned.expiresSeconds, credentials.nowMs);
+  else if (Math.abs(time.ms - credentials.nowMs) > (signed.service === 's3' ? SKEW_S3_MS : SKEW_MS)) {
     const code = signed.service === 's3' ? 'RequestTimeTooSkewed' : 'SignatureDoesNotMatch';
     throw new AwsError(code, 403, `Signature not yet current or expired: ${time.text}`);
   }
@@ -123,11 +127,11 @@ export function verifySignature(
   const canonical = [
     request.method,
     canonicalPath(request.path, signed.service),
-    canonicalQuery(request.search),
+    canonicalQuery(presigned ? withoutSignature(request.search) : request.search),
     ...signed.signedHeaders.map((name) => `${name}:${(headers.get(name) ?? '').trim().replace(/ +/g, ' ')}`),
     '',
     signed.signedHeaders.join(';'),
-    payloadHash(headers, request.body),
+    presigned && !headers.has('x-amz-content-sha256') ? 'UNSIGNED-PAYLOAD' : payloadHash(headers, request.body),
   ].join('\n');
   const scope = `${signed.date}/${signed.awsRegion}/${signed.service}/aws4_request`;
   const toSign = `AWS4-HMAC-SHA256\n${time.text}\n${scope}\n${sha256(canonical)}`;
