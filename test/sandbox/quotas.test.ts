@@ -1,8 +1,13 @@
-import { DescribeSnapshotsCommand, DescribeVolumesCommand, EC2Client } from '@aws-sdk/client-ec2';
+import {
+  CreateSnapshotCommand,
+  DescribeSnapshotsCommand,
+  DescribeVolumesCommand,
+  EC2Client,
+} from '@aws-sdk/client-ec2';
 import { EBSClient } from '@aws-sdk/client-ebs';
 import { expect, test } from 'vitest';
 import { list, start, stateOf, written } from './ebs-calls.ts';
-import { ACCOUNT, blockOf, complete, failureOf, openAws, put, REGION } from './world.ts';
+import { ACCOUNT, blockOf, complete, failureOf, newVolume, openAws, put, REGION } from './world.ts';
 
 /** An account whose clients try once only, with these settings. */
 async function limited(settings: object) {
@@ -87,6 +92,19 @@ test('an account has the limits that were set for it, and the others keep theirs
   await start(ebs);
   await change({ accounts: { [ACCOUNT]: { snapshots: 3 } } });
   expect(await failureOf(start(ebs))).toBe('ServiceQuotaExceededException DEPENDENCY_SERVICE_QUOTA_EXCEEDED');
+});
+
+test('a volume takes so many snapshots at a time, an account so many in all', async () => {
+  const { ec2, change, tick } = await limited({ snapshotCompletesAfterMs: 60_000 });
+  const VolumeId = await newVolume(ec2);
+  const take = () => failureOf(ec2.send(new CreateSnapshotCommand({ VolumeId })));
+  const outcomes: string[] = [];
+  for (let i = 0; i < 6; i += 1) outcomes.push(await take());
+  expect(outcomes).toEqual([...Array<string>(5).fill('no failure'), 'ConcurrentSnapshotLimitExceeded']);
+  tick(61_000);
+  expect(await take()).toBe('no failure');
+  await change({ accounts: { [ACCOUNT]: { snapshots: 6 } } });
+  expect(await take()).toBe('SnapshotLimitExceeded');
 });
 
 test('settings that are wrong are refused, all mistakes named, and nothing is changed', async () => {

@@ -1,6 +1,7 @@
 import type { Xml } from '../wire/xml.ts';
 import { bool, nested, text, textList } from '../wire/query.ts';
 import { requireUnlocked } from './lock-state.ts';
+import { requireSnapshotRoom } from './limits.ts';
 import { findSnapshot, isVisible, settle } from './world-state.ts';
 import {
   arnOf,
@@ -126,6 +127,7 @@ const createSnapshot: Operation = (ask) => {
   requireSource(ask, 'CreateSnapshot', volume);
   requireNewSnapshots(ask, 'CreateSnapshot', tags);
   endDryRun(ask);
+  requireSnapshotRoom(ask, [volume]);
   const startedAt = ask.world.clock.now();
   return snapshotXml(
     take(ask, volume, {
@@ -170,6 +172,7 @@ const createSnapshots: Operation = (ask) => {
   for (const volume of chosen) requireSource(ask, 'CreateSnapshots', volume);
   requireNewSnapshots(ask, 'CreateSnapshots', tags);
   endDryRun(ask);
+  requireSnapshotRoom(ask, chosen);
   const startedAt = world.clock.now();
   const problem = chosen.map((volume) => keyProblem(ask, volume)).find((found) => found !== null) ?? null;
   const description = text(params, 'Description') ?? '';
