@@ -113,6 +113,7 @@ const copySnapshot: Operation = (ask) => {
   const problem = keyProblem(ask, source, kmsKeyArn);
   const now = world.clock.now();
   const copyId = awsId('snap');
+  const afterMs = world.settings.values().snapshotCompletesAfterMs ?? COMPLETES_AFTER_MS;
   const copy: Snapshot = {
     id: copyId,
     accountId: request.caller.accountId,
@@ -127,7 +128,7 @@ const copySnapshot: Operation = (ask) => {
     kmsKeyArn,
     lineage: copyId,
     startedAt: now.toISOString(),
-    completesAt: new Date(now.getTime() + COMPLETES_AFTER_MS).toISOString(),
+    completesAt: new Date(now.getTime() + afterMs).toISOString(),
     written: null,
     billing: source.billing,
     blocks: problem === null ? world.blocks.share(source.blocks) : new Map(),
