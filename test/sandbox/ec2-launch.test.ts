@@ -109,6 +109,21 @@ describe('RunInstances', () => {
     expect(await errorOf(run(aws.ec2, { PrivateIpAddress: '172.31.0.77' }))).toBe(null);
   });
 
+  // Source: EC2 API reference, error codes: VcpuLimitExceeded; a t3.small has two.
+  test('refuses more vCPUs than the account may have, a stopped instance not counted', async () => {
+    const aws = await openAws();
+    await fetch(`${aws.endpoint}/_sandbox/settings`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${aws.sandbox.adminToken}` },
+      body: JSON.stringify({ accounts: { [ACCOUNT]: { vcpus: 3 } } }),
+    });
+    expect(await errorOf(run(aws.ec2, { MinCount: 2, MaxCount: 2 }))).toBe('VcpuLimitExceeded');
+    const first = await run(aws.ec2);
+    expect(await errorOf(run(aws.ec2, { DryRun: true }))).toBe('VcpuLimitExceeded');
+    await aws.ec2.send(new StopInstancesCommand({ InstanceIds: [first?.InstanceId ?? ''] }));
+    expect(await errorOf(run(aws.ec2))).toBe(null);
+  });
+
   test('with the same token starts nothing twice, and refuses another request under it', async () => {
     const { ec2 } = await openAws();
     const first = await run(ec2, { ClientToken: 'job-1' });

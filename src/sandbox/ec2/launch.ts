@@ -16,7 +16,7 @@ import {
   type Tags,
 } from './model.ts';
 import { freeAddresses, keyPairOf, requireGroups, type Subnet, subnetOf, takeAddress } from './network.ts';
-import { type Ask, ec2Error, endDryRun, type Operation, required, tagsFor } from './request.ts';
+import { type Ask, ec2Error, endDryRun, type Operation, own, required, tagsFor } from './request.ts';
 import { snapshotOf } from './snapshots.ts';
 import { planVolume, type VolumeSpec } from './volumes.ts';
 
@@ -132,6 +132,20 @@ function checkLaunch(ask: Ask, image: Image, type: string): void {
     throw ec2Error('InvalidParameterValue', 'User data is limited to 16384 bytes');
 }
 
+/** Running vCPUs of the account in the region. Source: EC2 API reference, error codes: VcpuLimitExceeded. */
+function checkVcpus({ world, request }: Ask, type: string, count: number): void {
+  const { vcpus: limit } = world.settings.limitsOf(request.caller.accountId);
+  const running = own(world.instances.values(), request).filter(
+    ({ state }) => state === 'pending' || state === 'running',
+  );
+  const inUse = running.reduce((sum, instance) => sum + instanceType(instance.instanceType).vcpus, 0);
+  if (inUse + count * instanceType(type).vcpus > limit)
+    throw ec2Error(
+      'VcpuLimitExceeded',
+      `You have requested more vCPU capacity than your current vCPU limit of ${limit} allows.`,
+    );
+}
+
 function countOf({ params }: Ask): number {
   const [min, max] = [integer(params, 'MinCount') ?? 1, integer(params, 'MaxCount') ?? 1];
   if (Number.isInteger(max) && max >= 1 && max <= 20 && min >= 1 && min <= max) return max;
@@ -224,6 +238,7 @@ const runInstances: Operation = (ask) => {
   if (freeAddresses(ask, place.subnet) < count || (place.privateIp !== undefined && count > 1))
     throw ec2Error('InsufficientFreeAddressesInSubnet', `Not enough free addresses: ${place.subnet.subnetId}`);
   if (place.privateIp !== undefined) takeAddress(ask, place.subnet, place.privateIp);
+  checkVcpus(ask, type, count);
   endDryRun(ask);
   const launched = launches.map((plan) => {
     const instance = start(ask, image, place, plan);
