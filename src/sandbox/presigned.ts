@@ -1,5 +1,5 @@
 import { AwsError } from './service.ts';
-import type { Signed } from './sigv4.ts';
+import type { Signed } from './signed.ts';
 
 const EXPIRES_MAX_SECONDS = 7 * 86_400;
 const EARLY_MS = 15 * 60_000;

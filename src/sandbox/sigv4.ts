@@ -1,18 +1,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import { checkPresignedTime, withoutSignature } from './presigned.ts';
 import { AwsError } from './service.ts';
-
-/** The `Authorization` header of a SigV4 request (and the parts of its credential scope). */
-export type Signed = {
-  accessKeyId: string;
-  date: string;
-  awsRegion: string;
-  service: string;
-  signedHeaders: string[];
-  signature: string;
-  /** For a signature that stands in the query (S3 only): there is no header to look these up in. */
-  presigned?: { time: string; expiresSeconds: number; securityToken: string | null };
-};
+import type { Signed } from './signed.ts';
 
 const AUTHORIZATION =
   /^AWS4-HMAC-SHA256 Credential=([^/]+)\/(\d{8})\/([^/]+)\/([^/]+)\/aws4_request, ?SignedHeaders=([^,]+), ?Signature=([0-9a-f]{64})$/;

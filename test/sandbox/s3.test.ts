@@ -254,6 +254,9 @@ describe('an object', () => {
     const tagging = new PutObjectTaggingCommand({ Bucket, Key: 'a', Tagging: { TagSet: [{ Key: 'a', Value: 'b' }] } });
     expect(await errorOf(s3.send(tagging))).toBe('NotImplemented');
     expect(await errorOf(put('a', 'x', { Tagging: 'a=b' }))).toBe('NotImplemented');
+    expect(await errorOf(put('a', 'x', { StorageClass: 'GLACIER' }))).toBe('NotImplemented');
+    expect(await errorOf(put('a', 'x', { ACL: 'public-read' }))).toBe('NotImplemented');
+    expect(await errorOf(get('a', { PartNumber: 1 }))).toBe('NotImplemented');
     expect(await get('a')).toBe('kept');
   });
 });

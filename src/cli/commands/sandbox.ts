@@ -27,7 +27,7 @@ function addStart(sandbox: CommandUnknownOpts, session: Session): void {
   sandbox
     .command('start')
     .description('Run a sandbox AWS on loopback until Ctrl-C.')
-    .option('--port <number>', 'port to listen on (default: any free one)')
+    .option('--port <number>', 'port to listen on (default: a free one)')
     .addOption(dirOption())
     .option('--quotas', 'limit request rates as AWS does')
     .action(async ({ port, dir, quotas }) => {

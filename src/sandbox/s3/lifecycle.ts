@@ -1,21 +1,10 @@
 import { isLocked } from './locks.ts';
-import type { Bucket, Objects, StoredObject } from './objects.ts';
+import type { Bucket, LifecycleRule, Objects, StoredObject } from './objects.ts';
 import { s3Error } from './request.ts';
 import { elements, elementText } from './xml-body.ts';
 
 const DAY_MS = 86_400_000;
 const TIDY_EVERY_MS = 3_600_000;
-
-/** What the sandbox acts on of a lifecycle rule; `xml` is given back as it came. */
-export type LifecycleRule = {
-  xml: string;
-  enabled: boolean;
-  prefix: string;
-  expirationDays: number | null;
-  noncurrentDays: number | null;
-  newerVersions: number;
-  abortDays: number | null;
-};
 
 const NOT_OFFERED = ['Transition', 'NoncurrentVersionTransition', 'Tag', 'And', 'Date', 'ExpiredObjectDeleteMarker'];
 

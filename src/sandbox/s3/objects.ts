@@ -1,7 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { LifecycleRule } from './lifecycle.ts';
 import { openFiles } from './object-files.ts';
 
 export type Retention = { mode: 'GOVERNANCE' | 'COMPLIANCE'; until: string };
@@ -28,6 +27,17 @@ export type Upload = Pick<StoredObject, 'key' | 'headers' | 'retention' | 'legal
   uploadId: string;
   initiatedAt: string;
   parts: Part[];
+};
+
+/** What the sandbox acts on of a lifecycle rule; `xml` is given back as it came. */
+export type LifecycleRule = {
+  xml: string;
+  enabled: boolean;
+  prefix: string;
+  expirationDays: number | null;
+  noncurrentDays: number | null;
+  newerVersions: number;
+  abortDays: number | null;
 };
 
 export type Bucket = {

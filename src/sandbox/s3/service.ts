@@ -67,6 +67,15 @@ const KNOWN = {
 };
 const OBJECT_PARTS = new Set(['retention', 'legal-hold', 'attributes']);
 
+/** Headers that ask for more than the sandbox has, and their values (absent: the empty text) that ask for nothing. */
+const NOT_OFFERED: readonly { header: string; harmless: readonly string[] }[] = [
+  { header: 'x-amz-tagging', harmless: [''] },
+  { header: 'x-amz-acl', harmless: ['', 'private', 'bucket-owner-full-control'] },
+  { header: 'x-amz-storage-class', harmless: ['', 'STANDARD'] },
+  { header: 'x-amz-server-side-encryption-customer-algorithm', harmless: [''] },
+  { header: 'x-amz-website-redirect-location', harmless: [''] },
+];
+
 /** Refuses what the sandbox has not: done as a plain call, it would store or answer something else than was asked for. */
 function refuseUnknown({ request, key }: Ask): void {
   const known = key === '' ? KNOWN.bucket : KNOWN.object;
@@ -74,7 +83,11 @@ function refuseUnknown({ request, key }: Ask): void {
     (name) => !known.has(name) && !(key !== '' && OBJECT_PARTS.has(name)) && !/^x-amz-/i.test(name),
   );
   if (unknown !== undefined) throw s3Error('NotImplemented', 501, `The sandbox does not offer ?${unknown}.`);
-  if (request.headers.has('x-amz-tagging')) throw s3Error('NotImplemented', 501, 'The sandbox does not tag objects.');
+  const { headers } = request;
+  const option = NOT_OFFERED.find(({ header, harmless }) => !harmless.includes(headers.get(header) ?? ''));
+  if (option) throw s3Error('NotImplemented', 501, `The sandbox does not offer ${option.header}.`);
+  if (request.query.has('partNumber') && !request.query.has('uploadId'))
+    throw s3Error('NotImplemented', 501, 'The sandbox does not read single parts.');
   if (request.query.has('versions') && request.query.has('delimiter'))
     throw s3Error('NotImplemented', 501, 'The sandbox does not group versions.');
 }
