@@ -10,7 +10,16 @@ import {
 import { StartSnapshotCommand } from '@aws-sdk/client-ebs';
 import { CreateRoleCommand } from '@aws-sdk/client-iam';
 import { CreateKeyCommand, DecryptCommand, EncryptCommand } from '@aws-sdk/client-kms';
-import { CreateBucketCommand, GetObjectCommand, PutBucketPolicyCommand, PutObjectCommand } from '@aws-sdk/client-s3';
+import {
+  CompleteMultipartUploadCommand,
+  CreateBucketCommand,
+  CreateMultipartUploadCommand,
+  DeleteObjectCommand,
+  GetObjectCommand,
+  PutBucketPolicyCommand,
+  PutObjectCommand,
+  UploadPartCommand,
+} from '@aws-sdk/client-s3';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { BlockStore } from '../../src/sandbox/blocks/block-store.ts';
 import { createSandbox, type Sandbox } from '../../src/sandbox/server.ts';
@@ -132,6 +141,43 @@ describe('a sandbox that was stopped and started again', () => {
     after.sandbox.clock.move(1_000);
     const { Snapshots } = await after.ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [SnapshotId] }));
     expect(Snapshots?.[0]?.State).toBe('completed');
+  });
+
+  test('has the versions and locks of objects, and lets an upload in parts go on', async () => {
+    const { up, down } = await restartable();
+    const Bucket = 'kept-bucket';
+    const before = await up();
+    await before.s3.send(
+      new CreateBucketCommand({
+        Bucket,
+        CreateBucketConfiguration: { LocationConstraint: REGION },
+        ObjectLockEnabledForBucket: true,
+      }),
+    );
+    const { VersionId } = await before.s3.send(
+      new PutObjectCommand({
+        Bucket,
+        Key: 'a',
+        Body: 'one',
+        ObjectLockMode: 'COMPLIANCE',
+        ObjectLockRetainUntilDate: new Date(Date.now() + 86_400_000),
+      }),
+    );
+    await before.s3.send(new PutObjectCommand({ Bucket, Key: 'a', Body: 'two' }));
+    const upload = { Bucket, Key: 'parts' };
+    const { UploadId } = await before.s3.send(new CreateMultipartUploadCommand(upload));
+    const part = { ...upload, UploadId, PartNumber: 1, Body: 'part' };
+    const { ETag } = await before.s3.send(new UploadPartCommand(part));
+    await down();
+
+    const { s3 } = await up();
+    const read = async (Key: string, id?: string) =>
+      (await s3.send(new GetObjectCommand({ Bucket, Key, VersionId: id }))).Body?.transformToString();
+    expect([await read('a'), await read('a', VersionId)]).toEqual(['two', 'one']);
+    expect(await errorOf(s3.send(new DeleteObjectCommand({ Bucket, Key: 'a', VersionId })))).toBe('AccessDenied');
+    const MultipartUpload = { Parts: [{ PartNumber: 1, ETag }] };
+    await s3.send(new CompleteMultipartUploadCommand({ ...upload, UploadId, MultipartUpload }));
+    expect(await read('parts')).toBe('part');
   });
 
   test('has used the room of deleted blocks again: its file does not grow with the rounds', async () => {
