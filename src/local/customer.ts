@@ -3,7 +3,7 @@ import { REGIONS } from '../../regions/index.ts';
 import type { Region } from '../../regions/types.ts';
 import { folderData, inChunks, noise } from '../stranger/disk-content.ts';
 import type { AwsAccess } from '../stranger/ebs-reader.ts';
-import { createRole, type RoleDocuments, runInstance } from '../stranger/customer-account.ts';
+import { createStack, runInstance } from '../stranger/customer-account.ts';
 import type { Account, SandboxControl } from '../stranger/sandbox-control.ts';
 import { type ApiClient, createApiClient, until } from './api-client.ts';
 
@@ -55,9 +55,9 @@ async function fillDisks(
   await write(data, 500 * MIB, noise(`${data}`, 112 * MIB));
 }
 
-type Connection = RoleDocuments & { id: string; state: string; stateDetail: string | null };
+type Connection = { id: string; state: string; stateDetail: string | null; roleName: string; templateUrl: string };
 
-/** Connects the account as a stranger would: role and policies exactly as the API returned them, made by IAM calls. */
+/** Connects the account as a stranger would: by the stack that the connection offers, made with CloudFormation. */
 async function connect(api: ApiClient, access: AwsAccess, account: DemoTenant['account']): Promise<Connection> {
   const connection = await api<Connection>('POST', '/v1/connections', {
     awsAccountId: account.awsAccountId,
@@ -69,7 +69,8 @@ async function connect(api: ApiClient, access: AwsAccess, account: DemoTenant['a
     restoreInPlace: true,
     cleanUp: true,
   });
-  await createRole(access, connection);
+  const template = await api<unknown>('GET', new URL(connection.templateUrl).pathname);
+  await createStack(access, connection.roleName, JSON.stringify(template));
   await api('POST', `/v1/connections/${connection.id}/verify`);
   const path = `/v1/connections/${connection.id}`;
   const verified = await until(

@@ -6,6 +6,7 @@ import { type Clock, systemClock } from '../core/clock.ts';
 import { createAccountStore } from './accounts/store.ts';
 import { createCallLog } from './call-log.ts';
 import { type Control, handleControl, type MovableClock } from './control.ts';
+import { createCloudFormation } from './cloudformation/service.ts';
 import { createFaults } from './faults/registry.ts';
 import { createEc2Ebs } from './ec2/world.ts';
 import { createDispatcher } from './dispatch.ts';
@@ -78,13 +79,15 @@ function buildServices(dir: string, clock: MovableClock, settings: Settings) {
     settings,
   });
   const { ec2, ebs, volumes } = createEc2Ebs(deps('ec2'));
+  const iam = createIam(deps('iam'), store);
   const services: Record<string, AwsService> = {
+    cloudformation: createCloudFormation(deps('cloudformation'), iam),
     ec2,
     ebs,
     s3: createS3(deps('s3')),
     kms: createKms(kms),
     sts: createSts(deps('sts'), store),
-    iam: createIam(deps('iam'), store),
+    iam,
   };
   return { store, services, volumes };
 }

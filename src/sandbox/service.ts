@@ -14,7 +14,7 @@ export type Caller = {
 
 /** One AWS request whose SigV4 signature holds. `body` is whole: the largest is one 16 MiB pack or one block. */
 export type AwsRequest = {
-  service: 'ec2' | 'ebs' | 'sts' | 'iam' | 's3' | 'kms';
+  service: 'ec2' | 'ebs' | 'sts' | 'iam' | 's3' | 'kms' | 'cloudformation';
   awsRegion: string;
   method: string;
   /** Percent-encoded path as received, and the decoded query. */

@@ -1,4 +1,10 @@
 import {
+  CloudFormationClient,
+  CreateStackCommand,
+  DescribeStacksCommand,
+  type Stack,
+} from '@aws-sdk/client-cloudformation';
+import {
   DeleteVolumeCommand,
   DescribeInstancesCommand,
   DescribeSubnetsCommand,
@@ -15,6 +21,8 @@ import {
 } from '@aws-sdk/client-iam';
 import { CreateKeyCommand, KMSClient } from '@aws-sdk/client-kms';
 import type { AwsAccess } from './ebs-reader.ts';
+
+const STACK_POLL_MS = 200;
 
 export type DemoInstance = { instanceId: string; volumeIds: string[]; kmsKeyArn: string };
 
@@ -112,4 +120,29 @@ export async function createRole(access: AwsAccess, documents: RoleDocuments): P
   if (cleanUpRoleName)
     await createRole(access, { roleName: cleanUpRoleName, trustPolicy, backupPolicy: cleanUpPolicy });
   iam.destroy();
+}
+
+/** Waits for a stack to be done with what it does. */
+async function settledStack(cloud: CloudFormationClient, StackName: string): Promise<Stack | undefined> {
+  for (;;) {
+    const { Stacks } = await cloud.send(new DescribeStacksCommand({ StackName }));
+    if (!Stacks?.[0]?.StackStatus?.endsWith('_IN_PROGRESS')) return Stacks?.[0];
+    await new Promise((resolve) => setTimeout(resolve, STACK_POLL_MS));
+  }
+}
+
+/** Makes a stack from a template's text, as the console's quick-create link does, and waits for it. */
+export async function createStack(access: AwsAccess, stackName: string, template: string): Promise<void> {
+  const cloud = new CloudFormationClient({
+    endpoint: access.endpoint,
+    region: access.awsRegion,
+    credentials: access.credentials,
+  });
+  await cloud.send(
+    new CreateStackCommand({ StackName: stackName, TemplateBody: template, Capabilities: ['CAPABILITY_NAMED_IAM'] }),
+  );
+  const stack = await settledStack(cloud, stackName);
+  cloud.destroy();
+  if (stack?.StackStatus !== 'CREATE_COMPLETE')
+    throw new Error(`the stack ${stackName} is ${stack?.StackStatus}: ${stack?.StackStatusReason}`);
 }

@@ -81,7 +81,7 @@ describe("a role's policies", () => {
   });
 
   test('touch existing instances only where restoring in place was asked for', () => {
-    const touching = /Stop|Start(?!Snapshot)|Detach|Replace/;
+    const touching = /:(Stop|Start(?!Snapshot)|Detach|CreateReplace)/;
     const may = (restoreInPlace: boolean) =>
       actionsOf(restorePolicy({ ...scope, restoreInPlace })).filter((action) => touching.test(action));
     expect(may(false)).toEqual([]);

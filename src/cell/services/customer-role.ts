@@ -3,7 +3,9 @@ import { cleanUpPolicy, restorePolicy } from '../../aws/policies/restore-role.ts
 import { Fault } from '../../core/faults.ts';
 import { backupPolicy, cleanUpRoleNameOf, roleArn, type RoleScope, trustPolicy } from '../../aws/policies/role.ts';
 import { customerTemplate, quickCreateUrl } from '../../aws/policies/template.ts';
-import type { ConnectionRow } from './connections.ts';
+import type { connections } from '../db/schema/connections.ts';
+
+type ConnectionRow = typeof connections.$inferSelect;
 
 export type RoleDeps = {
   region: Region;
