@@ -86,6 +86,8 @@ describe.concurrent('output', () => {
       '123456789012',
       '--region',
       'eu-central-1',
+      '--storage',
+      'vault',
       '--tag',
       'backup=yes',
       '--restore',
