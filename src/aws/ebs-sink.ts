@@ -9,18 +9,26 @@ import type { Clock } from '../core/clock.ts';
 import { Fault, isFault } from '../core/faults.ts';
 import type { BlockSink } from '../vault/ports.ts';
 import { asking, awsErrorName, reasonOf, toAwsFault } from './faults.ts';
-import { ourTags, type OurTags, untilCompleted } from './snapshots.ts';
+import { findSnapshot, ourTags, type OurTags, untilCompleted } from './snapshots.ts';
 
 /** The longest idle time that AWS offers: a restore that pauses for a night still goes on. */
 const TIMEOUT_MINUTES = 4_320;
 /** A new snapshot may be unknown for a while after StartSnapshot; coldsnap found up to two minutes necessary. */
 const UNKNOWN_ATTEMPTS = 12;
+/** A right that is really missing is said after five seconds. */
+const UNKNOWN_TAGS_ATTEMPTS = 4;
 const UNKNOWN_WAIT_MS = 500;
+const SEALED_LOOKS = 3;
+const SEALED_WAIT_MS = 500;
 const CONCURRENT_ATTEMPTS = 20;
 const CONCURRENT_WAIT_MS = 5_000;
 
-/** Refusals of a put that pass: the snapshot is not known yet, or the write was late or crossed another. */
-function isPassing(error: unknown): boolean {
+/**
+ * Refusals of a put that pass: the snapshot, or the tags by which we may write it, are not known everywhere yet, or the
+ * write was late or crossed another.
+ */
+function isPassing(error: unknown, attempt: number): boolean {
+  if (awsErrorName(error) === 'AccessDeniedException') return attempt <= UNKNOWN_TAGS_ATTEMPTS;
   if (awsErrorName(error) === 'ResourceNotFoundException') return true;
   if (['WRITE_REQUEST_TIMEOUT', 'CONFLICTING_BLOCK_UPDATE'].includes(reasonOf(error))) return true;
   return error instanceof Error && error.message.includes('Failed to read block data');
@@ -67,6 +75,23 @@ export async function startSnapshot(
   }
 }
 
+/** Has AWS sealed this snapshot already? It does so a moment after it was asked to. */
+async function isComplete(
+  ec2: EC2Client,
+  {
+    awsRegion,
+    snapshotId,
+    clock,
+    signal,
+  }: { awsRegion: string; snapshotId: string; clock: Clock; signal: AbortSignal },
+): Promise<boolean> {
+  for (let look = 1; look <= SEALED_LOOKS; look += 1) {
+    if ((await findSnapshot(ec2, awsRegion, snapshotId))?.state === 'completed') return true;
+    await clock.sleep(SEALED_WAIT_MS, signal);
+  }
+  return false;
+}
+
 /** A started snapshot as the engine writes it. */
 export function openSnapshotSink(
   clients: { ebs: EBSClient; ec2: EC2Client },
@@ -90,7 +115,7 @@ export function openSnapshotSink(
           );
           return;
         } catch (error) {
-          if (!isPassing(error) || attempt === UNKNOWN_ATTEMPTS)
+          if (!isPassing(error, attempt) || attempt === UNKNOWN_ATTEMPTS)
             throw toAwsFault(error, `write block ${index} of ${snapshotId}`, awsRegion);
           await clock.sleep(UNKNOWN_WAIT_MS * attempt, signal);
           signal.throwIfAborted();
@@ -112,14 +137,15 @@ export function openSnapshotSink(
         () => null,
         (error: unknown) => error,
       );
-      if (isFault(fault, 'aws_rejected')) {
+      // An earlier call may have done it, and only its answer was lost.
+      if (isFault(fault, 'aws_rejected') && !(await isComplete(clients.ec2, options))) {
         throw new Fault(
           'restore_checksum_mismatch',
           `AWS did not accept the restored snapshot ${snapshotId}: ${fault.message}`,
           { cause: fault },
         );
       }
-      if (fault !== null) throw fault;
+      if (fault !== null && !isFault(fault, 'aws_rejected')) throw fault;
       await untilCompleted(clients.ec2, awsRegion, { snapshotIds: [snapshotId], clock, signal });
     },
   };

@@ -9,11 +9,14 @@ function read(error: unknown): AwsFailure {
     name?: string;
     message?: string;
     Code?: string;
+    code?: string;
     Reason?: string;
     $metadata?: { httpStatusCode?: number; requestId?: string };
   };
+  // A connection that ends in the middle of a body is Node's own error: its kind is in `code`.
+  const name = it.name === 'Error' && it.code !== undefined ? it.code : it.name;
   return {
-    name: it.name ?? it.Code ?? 'Unknown',
+    name: name ?? it.Code ?? 'Unknown',
     message: it.message ?? '',
     status: it.$metadata?.httpStatusCode ?? 0,
     reason: it.Reason ?? '',

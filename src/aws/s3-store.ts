@@ -12,6 +12,7 @@ import type { BlobStore } from '../vault/ports.ts';
 import { asking, awsErrorName, toAwsFault } from './faults.ts';
 
 const DELETE_BATCH = 1_000;
+const READ_ATTEMPTS = 4;
 const CONFLICT_ATTEMPTS = 5;
 
 /** One tenant's part of the cell's bucket. */
@@ -23,6 +24,8 @@ function storeFault(error: unknown, doing: string, awsRegion: string): Fault {
   if (isFault(fault, 'object_missing') || isFault(fault, 'object_corrupt')) return fault;
   return new Fault('store_unavailable', `The vault's bucket could not be used to ${doing}.`, { cause: fault });
 }
+
+const isCutOff = (error: unknown) => ['ECONNRESET', 'TimeoutError'].includes(awsErrorName(error));
 
 /** S3 as the engine's object store: create-only puts, SHA-256 on everything, the bucket's owner named in every call. */
 export function openBlobStore(s3: S3Client, place: StorePlace): BlobStore {
@@ -56,12 +59,15 @@ export function openBlobStore(s3: S3Client, place: StorePlace): BlobStore {
   return {
     putNew,
     async get(key, range) {
-      try {
-        const Range = range === undefined ? undefined : `bytes=${range.start}-${range.start + range.length - 1}`;
-        const { Body } = await s3.send(new GetObjectCommand({ ...at(key), ...(Range === undefined ? {} : { Range }) }));
-        return (await Body?.transformToByteArray()) ?? new Uint8Array();
-      } catch (error) {
-        throw storeFault(error, 'read an object', awsRegion);
+      const Range = range === undefined ? {} : { Range: `bytes=${range.start}-${range.start + range.length - 1}` };
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          const { Body } = await s3.send(new GetObjectCommand({ ...at(key), ...Range }));
+          return (await Body?.transformToByteArray()) ?? new Uint8Array();
+        } catch (error) {
+          // The SDK tries requests again, but not a body that ends too early.
+          if (!isCutOff(error) || attempt === READ_ATTEMPTS) throw storeFault(error, 'read an object', awsRegion);
+        }
       }
     },
     async *list(within) {

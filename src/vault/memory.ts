@@ -35,13 +35,16 @@ export function createMemoryStore(): BlobStore & { objects: Map<string, Uint8Arr
 
 /** A key service under one master key. `calls` counts, by purpose, what was asked of it. */
 export function createMemoryKeys(master: Uint8Array = randomBytes(32)) {
-  const none = { pack: 0, index: 0, configuration: 0 };
+  const none: Partial<Record<KeyContext['purpose'], number>> = { pack: 0, index: 0 };
   const calls = { generate: { ...none }, unwrap: { ...none } };
+  const count = (counts: typeof none, { purpose }: KeyContext) => {
+    counts[purpose] = (counts[purpose] ?? 0) + 1;
+  };
   const additional = ({ cell, tenant, volume, run, purpose }: KeyContext) =>
     Buffer.from(JSON.stringify([cell, tenant, volume, run, purpose]));
   const service: KeyService = {
     async generate(context) {
-      calls.generate[context.purpose] += 1;
+      count(calls.generate, context);
       const key = randomBytes(32);
       const nonce = randomBytes(12);
       const cipher = createCipheriv('aes-256-gcm', master, nonce).setAAD(additional(context));
@@ -49,7 +52,7 @@ export function createMemoryKeys(master: Uint8Array = randomBytes(32)) {
       return { key, wrapped: Buffer.concat([nonce, body, cipher.getAuthTag()]) };
     },
     async unwrap(wrapped, context) {
-      calls.unwrap[context.purpose] += 1;
+      count(calls.unwrap, context);
       try {
         const opener = createDecipheriv('aes-256-gcm', master, wrapped.subarray(0, 12)).setAAD(additional(context));
         opener.setAuthTag(wrapped.subarray(-16));

@@ -38,6 +38,7 @@ test('everything that is wrong with a request is said at once: body, query and h
       'header:idempotency-key',
       '/awsAccountId',
       '/awsRegions',
+      '/storage',
       '/tag/key',
       '/tag/value',
       '/tag/more',
