@@ -67,13 +67,13 @@ const role: ResourceKind = {
     const RoleName = text(properties['RoleName']) ?? fallbackName;
     const path = text(properties['Path']);
     const description = text(properties['Description']);
-    const seconds = properties['MaxSessionDuration'];
+    const seconds = Number(properties['MaxSessionDuration'] ?? 3_600);
     const xml = await call('CreateRole', {
       RoleName,
       AssumeRolePolicyDocument: document(properties['AssumeRolePolicyDocument']),
       ...(path === undefined ? {} : { Path: path }),
       ...(description === undefined ? {} : { Description: description }),
-      ...(seconds === undefined ? {} : { MaxSessionDuration: String(seconds) }),
+      MaxSessionDuration: String(seconds),
     });
     const made = { physicalId: RoleName, attributes: { Arn: elementOf(xml, 'Arn'), RoleId: elementOf(xml, 'RoleId') } };
     try {

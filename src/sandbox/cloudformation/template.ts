@@ -3,7 +3,7 @@ import { AwsError } from '../service.ts';
 type Json = Record<string, unknown>;
 export type Parameter = {
   Type: string;
-  Default?: unknown;
+  Default?: string | number;
   AllowedValues?: unknown[];
   AllowedPattern?: string;
   NoEcho?: boolean;
