@@ -1,15 +1,15 @@
 import { BlockList, isIP } from 'node:net';
-import { arnMatches, type Context, globMatches, substitute } from './match.ts';
+import { arnMatches, type Context, globMatches, plain, substitute } from './match.ts';
 import { texts } from './policy.ts';
 
 type Test = (want: string, have: string) => boolean;
 
+const DECIMAL = /^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$/;
 const number =
   (compare: (have: number, want: number) => boolean): Test =>
-  (want, have) => {
-    const [a, b] = [Number(have), Number(want)];
-    return have !== '' && !Number.isNaN(a) && !Number.isNaN(b) && compare(a, b);
-  };
+  (want, have) =>
+    DECIMAL.test(have) && DECIMAL.test(want) && compare(Number(have), Number(want));
+const truth: Test = (want, have) => /^(true|false)$/i.test(want) && want.toLowerCase() === have.toLowerCase();
 const instant = (text: string) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) * 1000 : Date.parse(text));
 const date =
   (compare: (have: number, want: number) => boolean): Test =>
@@ -20,11 +20,14 @@ const date =
 
 function inNetwork(network: string, address: string): boolean {
   const [base = '', prefix] = network.split('/');
-  const family = isIP(base) === 6 ? 'ipv6' : 'ipv4';
-  if (isIP(base) === 0 || isIP(address) === 0) return false;
+  const version = isIP(base);
+  if (version === 0 || version !== isIP(address)) return false;
+  const [family, bits] = version === 6 ? (['ipv6', 128] as const) : (['ipv4', 32] as const);
+  const length = prefix === undefined ? bits : Number(prefix);
+  if (!Number.isInteger(length) || length < 0 || length > bits) return false;
   const list = new BlockList();
-  list.addSubnet(base, prefix === undefined ? (family === 'ipv6' ? 128 : 32) : Number(prefix), family);
-  return list.check(address, isIP(address) === 6 ? 'ipv6' : 'ipv4');
+  list.addSubnet(base, length, family);
+  return list.check(address, family);
 }
 
 /** Positive operators; the negated ones are built from them. Source: IAM guide, "Condition operators". */
@@ -42,12 +45,13 @@ const POSITIVE: Record<string, Test> = {
   datelessthanequals: date((a, b) => a <= b),
   dategreaterthan: date((a, b) => a > b),
   dategreaterthanequals: date((a, b) => a >= b),
-  bool: (want, have) => want.toLowerCase() === have.toLowerCase(),
+  bool: truth,
   binaryequals: (want, have) => want === have,
   ipaddress: inNetwork,
   arnequals: arnMatches,
   arnlike: arnMatches,
 };
+const TAKES_WILDCARDS = new Set(['stringlike', 'arnequals', 'arnlike']);
 const NEGATED: Record<string, string> = {
   stringnotequals: 'stringequals',
   stringnotequalsignorecase: 'stringequalsignorecase',
@@ -61,11 +65,16 @@ const NEGATED: Record<string, string> = {
 
 type Parsed = { test: Test; negated: boolean; ifExists: boolean; set: 'all' | 'any' | null };
 
+/** Is this the name of an operator, with its prefix and suffix? */
+export const isOperator = (name: string): boolean => /^null$/i.test(name) || parseOperator(name) !== null;
+
 function parseOperator(text: string): Parsed | null {
   const match = /^(?:(forallvalues|foranyvalue):)?([a-z]+?)(ifexists)?$/.exec(text.toLowerCase());
   const name = match?.[2] ?? '';
-  const test = POSITIVE[NEGATED[name] ?? name];
-  if (!test) return null;
+  const positive = NEGATED[name] ?? name;
+  const compare = Object.hasOwn(POSITIVE, positive) ? POSITIVE[positive] : undefined;
+  if (!compare) return null;
+  const test: Test = TAKES_WILDCARDS.has(positive) ? compare : (want, have) => compare(plain(want), have);
   const set = match?.[1] === 'forallvalues' ? 'all' : match?.[1] === 'foranyvalue' ? 'any' : null;
   return { test, negated: name in NEGATED, ifExists: match?.[3] !== undefined, set };
 }
@@ -82,19 +91,24 @@ function keyHolds(operator: Parsed, wanted: readonly string[], values: readonly 
 
 /**
  * Do all conditions of a statement hold? An operator that we do not know is never satisfied: the sandbox would rather
- * refuse what AWS allows than the other way round.
+ * refuse what AWS allows than the other way round. `fill` replaces policy variables, or gives null where one has no value.
  */
-export function conditionsHold(condition: unknown, context: Context): boolean {
+export function conditionsHold(
+  condition: unknown,
+  context: Context,
+  fill: (text: string) => string | null = (text) => substitute(text, context),
+): boolean {
   if (condition === undefined) return true;
   for (const [name, keys] of Object.entries(condition as Record<string, Record<string, unknown>>)) {
     for (const [key, value] of Object.entries(keys)) {
       const have = context.get(key.toLowerCase());
       if (name.toLowerCase() === 'null') {
-        if ((have === undefined) !== texts(value).includes('true')) return false;
+        const absent = have === undefined || have.length === 0;
+        if (!texts(value).some((text) => truth(text, String(absent)))) return false;
         continue;
       }
       const operator = parseOperator(name);
-      const wanted = texts(value).flatMap((text) => substitute(text, context) ?? []);
+      const wanted = texts(value).flatMap((text) => fill(text) ?? []);
       if (!operator || !keyHolds(operator, wanted, have)) return false;
     }
   }

@@ -1,6 +1,13 @@
 const GLOBS = new Map<string, RegExp>();
 const GLOBS_MAX = 10_000;
 
+/** Wildcards that a policy variable brought in, or `${*}`, stand for themselves: marked by characters of private use. */
+const LITERAL_STAR = '\u{E000}';
+const LITERAL_MARK = '\u{E001}';
+const asLiteral = (value: string) => value.replaceAll('*', LITERAL_STAR).replaceAll('?', LITERAL_MARK);
+/** A substituted text for operators that know no wildcards. */
+export const plain = (text: string) => text.replaceAll(LITERAL_STAR, '*').replaceAll(LITERAL_MARK, '?');
+
 /** Does the text match an IAM pattern, in which `*` is any run of characters and `?` any one? */
 export function globMatches(pattern: string, text: string, ignoreCase = false): boolean {
   if (pattern === '*') return true;
@@ -10,7 +17,9 @@ export function globMatches(pattern: string, text: string, ignoreCase = false): 
     const source = pattern
       .replace(/[.+^${}()|[\]\\]/g, '\\$&')
       .replaceAll('*', '[\\s\\S]*')
-      .replaceAll('?', '[\\s\\S]');
+      .replaceAll('?', '[\\s\\S]')
+      .replaceAll(LITERAL_STAR, '\\*')
+      .replaceAll(LITERAL_MARK, '\\?');
     compiled = new RegExp(`^${source}$`, ignoreCase ? 'i' : '');
     if (GLOBS.size >= GLOBS_MAX) GLOBS.clear();
     GLOBS.set(key, compiled);
@@ -18,11 +27,11 @@ export function globMatches(pattern: string, text: string, ignoreCase = false): 
   return compiled.test(text);
 }
 
-/** ARNs match part by part: a `*` in one of the first five parts does not reach across a colon. */
+/** ARNs match part by part, six of them: a `*` in one of the first five parts does not reach across a colon. */
 export function arnMatches(pattern: string, arn: string): boolean {
   if (pattern === '*') return true;
   const [want, have] = [pattern.split(':'), arn.split(':')];
-  if (want.length < 6 || have.length < 6) return globMatches(pattern, arn);
+  if (want.length < 6 || have.length < 6) return false;
   const head = want.slice(0, 5).every((part, i) => globMatches(part, have[i] ?? ''));
   return head && globMatches(want.slice(5).join(':'), have.slice(5).join(':'));
 }
@@ -38,17 +47,21 @@ export function toContext(entries: Iterable<readonly [string, string | readonly 
   return context;
 }
 
-/** Replaces `${aws:PrincipalTag/x}` and the like. A variable without a value makes the text match nothing. */
+/**
+ * Replaces `${aws:PrincipalTag/x}` and `${aws:PrincipalTag/x, 'default'}`. A variable without a single value makes the
+ * text match nothing. Source: IAM guide, "Policy variables".
+ */
 export function substitute(text: string, context: Context): string | null {
   if (!text.includes('${')) return text;
   let missing = false;
   const result = text.replace(/\$\{([^}]+)\}/g, (_, name: string) => {
-    if (name === '*' || name === '?' || name === '$') return name;
-    const [key = '', fallback] = name.split(',').map((part) => part.trim());
+    if (name === '*' || name === '?') return asLiteral(name);
+    if (name === '$') return name;
+    const [, key = '', fallback] = /^\s*([^,]*?)\s*(?:,\s*'([^']*)')?\s*$/.exec(name) ?? [];
     const values = context.get(key.toLowerCase());
-    const value = values?.length === 1 ? values[0] : fallback?.replace(/^'|'$/g, '');
+    const value = values?.length === 1 ? values[0] : fallback;
     if (value === undefined) missing = true;
-    return value ?? '';
+    return asLiteral(value ?? '');
   });
   return missing ? null : result;
 }
