@@ -80,7 +80,7 @@ function requireStart(world: World, request: AwsRequest, input: StartInput, tags
   world.require(request, { action: 'ec2:CreateTags', resource, context: tagging }, 'AccessDeniedException');
 }
 
-const startedJson = (snapshot: Snapshot) => ({
+const startedJson = (snapshot: Snapshot, { ParentSnapshotId }: StartInput) => ({
   SnapshotId: snapshot.id,
   OwnerId: snapshot.accountId,
   Status: snapshot.state,
@@ -90,6 +90,7 @@ const startedJson = (snapshot: Snapshot) => ({
   Description: snapshot.description,
   Tags: Object.entries(snapshot.tags).map(([Key, Value]) => ({ Key, Value })),
   KmsKeyArn: snapshot.kmsKeyArn ?? undefined,
+  ParentSnapshotId,
 });
 
 function replayed(world: World, request: AwsRequest, input: StartInput): Snapshot | null {
@@ -130,7 +131,7 @@ export function startSnapshot(world: World, request: AwsRequest): AwsResponse {
   const tags = Object.fromEntries((input.Tags ?? []).map(({ Key, Value }) => [Key, Value]));
   requireStart(world, request, input, tags);
   const again = replayed(world, request, input);
-  if (again) return ebsJson(201, startedJson(again));
+  if (again) return ebsJson(201, startedJson(again, input));
   const parent =
     input.ParentSnapshotId === undefined ? null : (findSnapshot(world, request, input.ParentSnapshotId) ?? null);
   if (input.ParentSnapshotId !== undefined && parent?.state !== 'completed') {
@@ -175,7 +176,7 @@ export function startSnapshot(world: World, request: AwsRequest): AwsResponse {
   };
   world.snapshots.set(id, snapshot);
   world.changed();
-  return ebsJson(201, startedJson(snapshot));
+  return ebsJson(201, startedJson(snapshot, input));
 }
 
 function pendingFor(

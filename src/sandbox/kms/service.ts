@@ -112,6 +112,8 @@ const metadata = (key: KmsKey) => ({
 
 function dataKey(ask: Ask, action: string) {
   const { input } = ask;
+  if (input['KeySpec'] !== undefined && input['NumberOfBytes'] !== undefined)
+    throw invalid('Please specify either number of bytes or key spec.');
   const bytes =
     input['KeySpec'] === 'AES_256' ? 32 : input['KeySpec'] === 'AES_128' ? 16 : Number(input['NumberOfBytes']);
   if (!Number.isInteger(bytes) || bytes < 1 || bytes > 1024)

@@ -60,8 +60,8 @@ export async function copyObject(ask: Ask): Promise<AwsResponse> {
   const check = () => checkPreconditions(bucket, key, preconditions);
   check();
   const file = await s3.objects.files.join([source.object.file]);
-  const { sizeBytes, etag, sha256 } = source.object;
-  const object: StoredObject = { ...newVersion(ask, bucket), sizeBytes, etag, sha256, headers, ...lock, file };
+  const { sizeBytes, etag, checksums } = source.object;
+  const object: StoredObject = { ...newVersion(ask, bucket), sizeBytes, etag, checksums, headers, ...lock, file };
   await s3.objects.publish(bucket, object, check);
   const answer = xmlAnswer('CopyObjectResult', { ETag: etag, LastModified: object.modifiedAt });
   return { ...answer, headers: { ...answer.headers, ...versionHeader(bucket, object), ...sseHeaders(headers) } };

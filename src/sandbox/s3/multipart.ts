@@ -117,7 +117,7 @@ export async function completeUpload(ask: Ask): Promise<AwsResponse> {
     ...newVersion(ask, bucket),
     sizeBytes: parts.reduce((sum, part) => sum + part.sizeBytes, 0),
     etag: composite(parts),
-    sha256: '',
+    checksums: {},
     headers,
     retention,
     legalHold,

@@ -16,18 +16,18 @@ export async function putObject(ask: Ask): Promise<AwsResponse> {
     ...preconditions.context,
     ...lockKeys(lock, s3.clock.now().getTime()),
   });
-  const { sha256, etag } = checksums(request);
+  const { kept, etag } = checksums(request);
   const check = () => checkPreconditions(bucket, key, preconditions);
   check();
   const headers = keptHeaders(bucket, request.headers);
   requireSseKey(ask, headers, ['kms:GenerateDataKey']);
   const file = await s3.objects.files.store(request.body);
   const sizeBytes = request.body.length;
-  const object: StoredObject = { ...newVersion(ask, bucket), sizeBytes, etag, sha256, headers, ...lock, file };
+  const object: StoredObject = { ...newVersion(ask, bucket), sizeBytes, etag, checksums: kept, headers, ...lock, file };
   await s3.objects.publish(bucket, object, check);
   return {
     status: 200,
-    headers: { etag, 'x-amz-checksum-sha256': sha256, ...versionHeader(bucket, object), ...sseHeaders(headers) },
+    headers: { etag, ...typed(kept), ...versionHeader(bucket, object), ...sseHeaders(headers) },
   };
 }
 
@@ -47,6 +47,23 @@ const objectHeaders = (ask: Ask, bucket: Bucket, object: StoredObject) => ({
   'accept-ranges': 'bytes',
   ...versionHeader(bucket, object),
   ...lockHeaders(ask, bucket, object),
+});
+
+const typed = (kept: Record<string, string>): Record<string, string> =>
+  Object.keys(kept).length === 0 ? {} : { ...kept, 'x-amz-checksum-type': 'FULL_OBJECT' };
+
+/** Only who asks with `x-amz-checksum-mode` is told. Source: S3 API reference, GetObject and HeadObject. */
+const askedChecksums = ({ request }: Ask, object: StoredObject): Record<string, string> =>
+  request.headers.get('x-amz-checksum-mode') === 'ENABLED' ? typed(object.checksums) : {};
+
+const checksumXml = ({ checksums: kept }: StoredObject) => ({
+  ...Object.fromEntries(
+    Object.entries(kept).map(([name, value]) => [
+      `Checksum${name.replace('x-amz-checksum-', '').toUpperCase()}`,
+      value,
+    ]),
+  ),
+  ChecksumType: 'FULL_OBJECT',
 });
 
 function rangeOf(header: string | null, sizeBytes: number): { start: number; length: number } | null {
@@ -70,8 +87,7 @@ export async function getObject(ask: Ask): Promise<AwsResponse> {
   const body = await ask.s3.objects.files.read(object.file, range);
   const shown = objectHeaders(ask, bucket, object);
   if (range === null) {
-    const asked = headers.get('x-amz-checksum-mode') === 'ENABLED' && object.sha256 !== '';
-    return { status: 200, headers: { ...shown, ...(asked ? { 'x-amz-checksum-sha256': object.sha256 } : {}) }, body };
+    return { status: 200, headers: { ...shown, ...askedChecksums(ask, object) }, body };
   }
   const contentRange = `bytes ${range.start}-${range.start + range.length - 1}/${object.sizeBytes}`;
   return { status: 206, headers: { ...shown, 'content-range': contentRange }, body };
@@ -79,7 +95,8 @@ export async function getObject(ask: Ask): Promise<AwsResponse> {
 
 export async function headObject(ask: Ask): Promise<AwsResponse> {
   const { bucket, object } = found(ask);
-  const headers = { ...objectHeaders(ask, bucket, object), 'content-length': String(object.sizeBytes) };
+  const shown = { ...objectHeaders(ask, bucket, object), ...askedChecksums(ask, object) };
+  const headers = { ...shown, 'content-length': String(object.sizeBytes) };
   return { status: 200, headers };
 }
 
@@ -90,7 +107,7 @@ export async function getObjectAttributes(ask: Ask): Promise<AwsResponse> {
   const parts = /-(\d+)"$/.exec(object.etag)?.[1];
   const all = {
     ETag: object.etag.replaceAll('"', ''),
-    Checksum: object.sha256 === '' ? undefined : { ChecksumSHA256: object.sha256 },
+    Checksum: Object.keys(object.checksums).length === 0 ? undefined : checksumXml(object),
     ObjectParts: parts === undefined ? undefined : { TotalPartsCount: parts },
     StorageClass: 'STANDARD',
     ObjectSize: object.sizeBytes,

@@ -12,8 +12,8 @@ export type StoredObject = {
   deleteMarker: boolean;
   sizeBytes: number;
   etag: string;
-  /** Empty for an object that came in parts. */
-  sha256: string;
+  /** Those of the whole object, by header; none for one that came in parts. */
+  checksums: Record<string, string>;
   modifiedAt: string;
   headers: Record<string, string>;
   retention: Retention | null;
@@ -74,6 +74,7 @@ export const PLAIN_BUCKET = {
 /** What objects of a state that an earlier version wrote do not have. */
 const earlier = (bucket: StoredBucket, { key }: StoredObject) => ({
   versionId: 'null',
+  checksums: {},
   deleteMarker: false,
   retention: null,
   legalHold: false,
@@ -106,7 +107,7 @@ const deleteMarker = (key: string, versionId: string, modifiedAt: string): Store
   deleteMarker: true,
   sizeBytes: 0,
   etag: '',
-  sha256: '',
+  checksums: {},
   modifiedAt,
   headers: {},
   retention: null,
