@@ -79,6 +79,9 @@ const detachVolume: Operation = (ask) => {
   if (instance) requireOnInstance(ask, 'DetachVolume', instance);
   if (!attached || !instance) throw ec2Error('IncorrectState', `Volume '${volume.id}' is in the 'available' state.`);
   const { deviceName } = attached.attachment;
+  const [named, device] = [text(ask.params, 'InstanceId'), text(ask.params, 'Device')];
+  if ((named ?? instance.id) !== instance.id || (device ?? deviceName) !== deviceName)
+    throw ec2Error('InvalidAttachment.NotFound', `The volume '${volume.id}' is not attached there.`);
   if (deviceName === instance.rootDeviceName && instance.state !== 'stopped')
     throw ec2Error(
       'OperationNotPermitted',

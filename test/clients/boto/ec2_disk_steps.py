@@ -21,7 +21,8 @@ def completed(aws, snapshot):
 
 def new_machine(aws):
     image = aws.ec2.describe_images(Owners=["amazon"], Filters=[{"Name": "architecture", "Values": ["x86_64"]}])
-    devices = [{"DeviceName": f"/dev/sd{letter}", "Ebs": {"VolumeSize": 1}} for letter in "fg"]
+    names = [image["Images"][0]["RootDeviceName"], "/dev/sdf", "/dev/sdg"]
+    devices = [{"DeviceName": name, "Ebs": {"VolumeSize": 30}} for name in names]
     made = aws.ec2.run_instances(
         ImageId=image["Images"][0]["ImageId"],
         InstanceType="t3.small",
@@ -207,6 +208,12 @@ def ec2_attaches_nothing_of_another_zone(aws, kept):
     aws.ec2.attach_volume(VolumeId=new_volume(aws, REGION + "b"), InstanceId=kept["machine"], Device="/dev/sdi")
 
 
+@step("InvalidAttachment.NotFound")
+def ec2_detaches_nothing_from_another_instance(aws, kept):
+    other, _, _ = new_machine(aws)
+    aws.ec2.detach_volume(VolumeId=kept["volume"], InstanceId=other)
+
+
 @step("VolumeInUse")
 def ec2_deletes_no_volume_in_use(aws, kept):
     aws.ec2.delete_volume(VolumeId=kept["volume"])
@@ -214,18 +221,19 @@ def ec2_deletes_no_volume_in_use(aws, kept):
 
 @step(state="available")
 def ec2_detaches_a_volume(aws, kept):
-    aws.ec2.detach_volume(VolumeId=kept["volume"])
+    aws.ec2.detach_volume(VolumeId=kept["volume"], InstanceId=kept["machine"], Device="/dev/sdh")
     return {"state": available(aws, kept["volume"])}
 
 
 @step("IncorrectState")
 def ec2_detaches_nothing_that_is_free(aws, kept):
-    aws.ec2.detach_volume(VolumeId=kept["volume"])
+    aws.ec2.detach_volume(VolumeId=kept["volume"], InstanceId=kept["machine"], Device="/dev/sdh")
 
 
 @step("OperationNotPermitted")
 def ec2_detaches_no_root_volume_of_a_running_instance(aws, kept):
-    aws.ec2.detach_volume(VolumeId=kept["disks"][kept["machine root"]])
+    root = kept["disks"][kept["machine root"]]
+    aws.ec2.detach_volume(VolumeId=root, InstanceId=kept["machine"], Device=kept["machine root"])
 
 
 @step("InvalidVolume.NotFound")
@@ -247,7 +255,7 @@ def ec2_deletes_no_locked_snapshot(aws, kept):
 
 @step("InvalidSnapshot.NotFound")
 def ec2_knows_no_snapshot_that_was_deleted(aws, kept):
-    if aws.knows(("ec2", "UnlockSnapshot", "SnapshotId")):
-        aws.ec2.unlock_snapshot(SnapshotId=kept["snapshot"])
-    aws.ec2.delete_snapshot(SnapshotId=kept["snapshot"])
-    aws.ec2.describe_snapshots(SnapshotIds=[kept["snapshot"]])
+    snapshot = aws.ec2.create_snapshot(VolumeId=kept["encrypted"])["SnapshotId"]
+    completed(aws, snapshot)
+    aws.ec2.delete_snapshot(SnapshotId=snapshot)
+    aws.ec2.describe_snapshots(SnapshotIds=[snapshot])

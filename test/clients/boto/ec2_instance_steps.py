@@ -179,7 +179,7 @@ def ec2_registers_an_image(aws, kept):
     return {
         "architecture": image["Architecture"],
         "boot": image.get("BootMode"),
-        "snapshot": image["BlockDeviceMappings"][0]["Ebs"].get("SnapshotId") == snapshot,
+        "snapshot": image.get("BlockDeviceMappings", [{}])[0].get("Ebs", {}).get("SnapshotId") == snapshot,
     }
 
 

@@ -10,6 +10,7 @@ def kms_makes_a_key(aws, kept):
     key = aws.kms.create_key(Description="disks")["KeyMetadata"]
     kept["key"] = key["Arn"]
     kept["other key"] = aws.kms.create_key()["KeyMetadata"]["Arn"]
+    kept["other key id"] = kept["other key"].rsplit("/", 1)[1]
     return {name: key[name] for name in ("KeyState", "KeySpec", "KeyManager", "Origin")}
 
 
@@ -127,17 +128,17 @@ def kms_knows_no_alias_that_is_not_there(aws, kept):
 
 @step("DisabledException")
 def kms_does_not_encrypt_under_a_disabled_key(aws, kept):
-    aws.kms.disable_key(KeyId=kept["other key"])
-    aws.kms.generate_data_key(KeyId=kept["other key"], KeySpec="AES_256")
+    aws.kms.disable_key(KeyId=kept["other key id"])
+    aws.kms.generate_data_key(KeyId=kept["other key id"], KeySpec="AES_256")
 
 
 @step("KMSInvalidStateException")
 def kms_does_not_encrypt_under_a_key_to_be_deleted(aws, kept):
-    aws.kms.schedule_key_deletion(KeyId=kept["other key"], PendingWindowInDays=7)
-    aws.kms.generate_data_key(KeyId=kept["other key"], KeySpec="AES_256")
+    aws.kms.schedule_key_deletion(KeyId=kept["other key id"], PendingWindowInDays=7)
+    aws.kms.generate_data_key(KeyId=kept["other key id"], KeySpec="AES_256")
 
 
 @step(state="Disabled")
 def kms_takes_a_deletion_back(aws, kept):
-    aws.kms.cancel_key_deletion(KeyId=kept["other key"])
-    return {"state": aws.kms.describe_key(KeyId=kept["other key"])["KeyMetadata"]["KeyState"]}
+    aws.kms.cancel_key_deletion(KeyId=kept["other key id"])
+    return {"state": aws.kms.describe_key(KeyId=kept["other key id"])["KeyMetadata"]["KeyState"]}
