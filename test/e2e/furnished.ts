@@ -29,7 +29,9 @@ export async function instanceAt(ec2: EC2Client, instanceId: string): Promise<In
 export const devicesOf = (instance: Instance): Map<string, string> =>
   new Map((instance.BlockDeviceMappings ?? []).map(({ DeviceName, Ebs }) => [DeviceName ?? '', Ebs?.VolumeId ?? '']));
 export const untilState = (ec2: EC2Client, instanceId: string, state: string) =>
-  expect.poll(async () => (await instanceAt(ec2, instanceId)).State?.Name, { timeout: 10_000 }).toBe(state);
+  expect
+    .poll(async () => (await instanceAt(ec2, instanceId)).State?.Name, { timeout: 20_000 })
+    .toMatch(new RegExp(`^(${state})$`));
 
 /** What restores made and what is ours: all that carries our tag. */
 export async function ours(ec2: EC2Client, jobId: string) {

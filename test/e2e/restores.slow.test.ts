@@ -6,8 +6,11 @@ import {
   type EC2Client,
 } from '@aws-sdk/client-ec2';
 import { PutRolePolicyCommand } from '@aws-sdk/client-iam';
+import { eq } from 'drizzle-orm';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hashVolume } from '../../src/stranger/ebs-reader.ts';
+import { backupJobs } from '../../src/cell/db/schema/jobs.ts';
+import { inTenant } from '../../src/cell/db/tenancy.ts';
 import type { Json } from '../cell/harness.ts';
 import { devicesOf, instanceAt, openRestores, ours, REGION, type Restores, untilState } from './furnished.ts';
 import { TAG } from './world.ts';
@@ -82,6 +85,50 @@ describe('in place', () => {
     await lab.expectSameBytes(from, now);
     const { Volumes } = await from.ec2.send(new DescribeVolumesCommand({ VolumeIds: [root] }));
     expect(Volumes?.[0]?.State).toBe('available');
+  });
+
+  test('waits for a backup of the instance, and no backup begins while volumes are swapped', async () => {
+    const from = await lab.furnished();
+    const { tenant, connection, instanceId } = from;
+    const setBackup = (id: string, state: 'RUNNING' | 'COMPLETED') =>
+      inTenant(lab.world.cell.database.worker, tenant.tenantId, (tx) =>
+        tx.update(backupJobs).set({ state }).where(eq(backupJobs.id, id)),
+      );
+    const { json: running } = await tenant.call('POST', '/v1/backup-jobs', {
+      body: { connectionId: connection.id, instanceId },
+    });
+    await setBackup(running.id, 'RUNNING');
+    const { json: job } = await tenant.call('POST', '/v1/restore-jobs', {
+      body: {
+        recoveryPointId: from.pointId,
+        type: 'instance',
+        mode: 'inPlace',
+        target: { connectionId: connection.id, awsRegion: REGION },
+      },
+    });
+    const restored = lab.world.run({ kind: 'restore', tenantId: tenant.tenantId, jobId: job.id });
+    const made = async () => {
+      const { Volumes } = await from.ec2.send(
+        new DescribeVolumesCommand({ Filters: [{ Name: 'tag:domicile:job', Values: [job.id] }] }),
+      );
+      return Volumes?.length;
+    };
+    await expect.poll(made, { timeout: 30_000 }).toBe(2);
+    // Everything is ready, and the instance is as it was: the backup still reads it.
+    expect(devicesOf(await instanceAt(from.ec2, instanceId))).toEqual(from.devices);
+    await setBackup(running.id, 'COMPLETED');
+    const { json: later } = await tenant.call('POST', '/v1/backup-jobs', {
+      body: { connectionId: connection.id, instanceId },
+    });
+    await untilState(from.ec2, instanceId, 'stopping|stopped');
+    await lab.world.run({ kind: 'backup', tenantId: tenant.tenantId, jobId: later.id });
+    expect((await tenant.call('GET', `/v1/backup-jobs/${later.id}`)).json.state).toBe('CREATED');
+    await restored;
+    expect((await tenant.call('GET', `/v1/restore-jobs/${job.id}`)).json.state).toBe('COMPLETED');
+    await lab.world.run({ kind: 'backup', tenantId: tenant.tenantId, jobId: later.id });
+    const after = (await tenant.call('GET', `/v1/backup-jobs/${later.id}`)).json;
+    expect(after).toMatchObject({ state: 'COMPLETED' });
+    expect(after.volumes).toHaveLength(2);
   });
 
   test('a stopped instance stays stopped', async () => {

@@ -68,8 +68,23 @@ export async function tryLockInstance(
   return rows[0]?.locked === true;
 }
 
-async function instanceBusy(tx: Tx, row: BackupJobRow): Promise<boolean> {
-  if (!(await tryLockInstance(tx, row.tenantId, row.connectionId, row.instanceId))) return true;
+/** Are the volumes of an instance being swapped? A backup would find some of them missing, and call that the instance. */
+async function beingSwapped(tx: Tx, row: BackupJobRow): Promise<boolean> {
+  const { rows } = await tx.execute<{ id: string }>(sql`
+    select job.id from restore_jobs job join recovery_points point
+      on point.tenant_id = job.tenant_id and point.id = job.recovery_point_id
+    where job.tenant_id = ${row.tenantId} and job.mode = 'inPlace' and job.state in ('PENDING', 'RUNNING', 'ABORTING')
+      and point.connection_id = ${row.connectionId} and point.instance_id = ${row.instanceId}
+      and job.made @? '$[*] ? (@.step starts with "previous ")' limit 1`);
+  return rows.length > 0;
+}
+
+/** Does a backup of this instance run now, other than `except`? */
+export async function backupRuns(
+  tx: Tx,
+  row: Pick<BackupJobRow, 'tenantId' | 'connectionId' | 'instanceId'>,
+  except = '',
+): Promise<boolean> {
   const others = await tx
     .select({ id: backupJobs.id })
     .from(backupJobs)
@@ -79,10 +94,15 @@ async function instanceBusy(tx: Tx, row: BackupJobRow): Promise<boolean> {
         eq(backupJobs.connectionId, row.connectionId),
         eq(backupJobs.instanceId, row.instanceId),
         inArray(backupJobs.state, ['RUNNING', 'ABORTING']),
-        ne(backupJobs.id, row.id),
+        ne(backupJobs.id, except),
       ),
     );
   return others.length > 0;
+}
+
+async function instanceBusy(tx: Tx, row: BackupJobRow): Promise<boolean> {
+  if (!(await tryLockInstance(tx, row.tenantId, row.connectionId, row.instanceId))) return true;
+  return (await backupRuns(tx, row, row.id)) || beingSwapped(tx, row);
 }
 
 export type ClaimResult = { kind: 'claimed'; claim: Claim; row: JobRow } | { kind: 'busy' } | { kind: 'over' };

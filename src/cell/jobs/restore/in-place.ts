@@ -4,12 +4,17 @@ import { startInstance, stopInstance } from '../../../aws/launch.ts';
 import { describeStep } from '../../../aws/policies/session.ts';
 import { swapStep } from '../../../aws/policies/restore-session.ts';
 import { Fault } from '../../../core/faults.ts';
-import type { RestoredVolume } from '../../db/schema/jobs.ts';
+import type { Tx } from '../../db/client.ts';
+import type { Made, RestoredVolume } from '../../db/schema/jobs.ts';
 import type { PointVolume } from '../../db/schema/recovery-points.ts';
 import { rootVolumeOf } from '../../services/restore-rules.ts';
+import { backupRuns, tryLockInstance } from '../claim.ts';
 import type { RestoredWhole, Snapshotted } from './instance.ts';
 import { inTarget, type RestoreContext, tokenOf } from './context.ts';
 import { makeVolume, type NewVolume, restoredVolume } from './volumes.ts';
+
+/** How soon a swap looks again whether the backup that runs is over. */
+const BACKUP_WAIT_MS = 2_000;
 
 /** One device of the instance: what hangs there now, and what is to hang there. */
 type Swap = Snapshotted & { deviceName: string; made: NewVolume; previousVolumeId: string | null };
@@ -39,20 +44,29 @@ export async function instanceInPlace(
 }
 
 /**
- * Which volume hangs at a device, noted before it is taken off: after a crash that is known from the journal only.
+ * Takes the instance for the swap: from here to the end of the job no backup of it begins, and none runs. Which volume
+ * hangs at which device is noted in the same step: after a crash that is known from the journal only.
  */
-async function previousOf(
-  { journal }: RestoreContext,
+async function takeInstance(
+  context: RestoreContext,
   instance: DiscoveredInstance,
-  volume: PointVolume,
-): Promise<string | null> {
-  const now = instance.volumes.find(({ deviceName }) => deviceName === volume.deviceName)?.volumeId;
-  const step = `previous ${volume.deviceName}`;
-  const known = journal.find(step);
-  if (known || !now) return known?.id ?? null;
-  const { id } = await journal.once(step, 'volume', async () => now);
-  await journal.mark(step, { done: true, result: true });
-  return id;
+  volumes: readonly PointVolume[],
+): Promise<void> {
+  const { worker, journal, connection, signal } = context;
+  const { tenantId, id: connectionId } = connection;
+  const place = { tenantId, connectionId, instanceId: instance.instanceId };
+  const things = volumes.flatMap(({ deviceName }): Made[] => {
+    const step = `previous ${deviceName}`;
+    const now = instance.volumes.find((volume) => volume.deviceName === deviceName)?.volumeId;
+    if (journal.find(step) || now === undefined) return [];
+    return [{ step, kind: 'volume', id: now, done: true, result: true }];
+  });
+  const free = async (tx: Tx) =>
+    (await tryLockInstance(tx, tenantId, connectionId, instance.instanceId)) && !(await backupRuns(tx, place));
+  while (!(await journal.noteIf(things, free))) {
+    await worker.clock.sleep(BACKUP_WAIT_MS, signal);
+    signal.throwIfAborted();
+  }
 }
 
 /** Only the root volume of a running instance: AWS replaces it with one restart. */
@@ -107,9 +121,14 @@ export async function restoreInPlace(
   const swaps: Swap[] = [];
   for (const { volume, from } of snapshots) {
     const made = await makeVolume(context, volume, from.snapshotId, instance.availabilityZone);
-    const previousVolumeId = await previousOf(context, instance, volume);
-    swaps.push({ volume, from, deviceName: volume.deviceName, made, previousVolumeId });
+    swaps.push({ volume, from, deviceName: volume.deviceName, made, previousVolumeId: null });
   }
+  await takeInstance(
+    context,
+    instance,
+    swaps.map(({ volume }) => volume),
+  );
+  for (const swap of swaps) swap.previousVolumeId = journal.find(`previous ${swap.deviceName}`)?.id ?? null;
   const root = rootVolumeOf(context.point);
   const [only] = swaps;
   const justRoot = swaps.length === 1 && only?.volume === root;

@@ -1,3 +1,4 @@
+import type { Tx } from '../../db/client.ts';
 import type { Made } from '../../db/schema/jobs.ts';
 import type { RestoreJobRow } from '../../services/job-views.ts';
 import { type Claim, withClaim, writeJob } from '../claim.ts';
@@ -34,6 +35,19 @@ export function openJournal(worker: Worker, claim: Claim, row: RestoreJobRow) {
       const one: Made = { step, kind, id: await make(), done: false, result: false };
       await write((before) => [...before, one]);
       return one;
+    },
+    /** Notes several things at once, if `allowed` says so in the same transaction. Returns whether it did. */
+    async noteIf(things: readonly Made[], allowed: (tx: Tx) => Promise<boolean>): Promise<boolean> {
+      await writing;
+      const now = worker.clock.now();
+      const after = [...made.filter(({ step }) => !things.some((one) => one.step === step)), ...things];
+      const noted = await withClaim(worker.db, claim, async (tx) => {
+        if (!(await allowed(tx))) return false;
+        await writeJob(tx, claim, { made: after }, now);
+        return true;
+      });
+      if (noted) made = after;
+      return noted;
     },
     /** Notes how a step went on. */
     mark: (step: string, change: Partial<Omit<Made, 'step' | 'kind' | 'id'>>): Promise<void> =>
