@@ -299,6 +299,58 @@ describe('ebs', () => {
   });
 });
 
+describe('cloudformation', () => {
+  test('a stack makes a role, is updated and deleted, and takes none without the capability to name it', async () => {
+    const { aws, refused } = await cli();
+    const template = (action: string) => ({
+      Resources: {
+        Role: {
+          Type: 'AWS::IAM::Role',
+          Properties: {
+            RoleName: 'from-a-stack',
+            AssumeRolePolicyDocument: {
+              Version: '2012-10-17',
+              Statement: [{ Effect: 'Allow', Principal: { Service: 'ec2.amazonaws.com' }, Action: 'sts:AssumeRole' }],
+            },
+            Policies: [{ PolicyName: 'p', PolicyDocument: JSON.parse(policyOf(allow(action))) as unknown }],
+          },
+        },
+      },
+      Outputs: { Arn: { Value: { 'Fn::GetAtt': ['Role', 'Arn'] } } },
+    });
+    const settled = (status: string) =>
+      expect
+        .poll(() => aws`cloudformation describe-stacks --stack-name s --query Stacks[0].StackStatus`, {
+          timeout: 20_000,
+        })
+        .toBe(status);
+    const first = template('ec2:DescribeInstances');
+    expect(await refused`cloudformation create-stack --stack-name s --template-body ${first}`).toBe(
+      '254 InsufficientCapabilitiesException',
+    );
+    const named = 'CAPABILITY_NAMED_IAM';
+    await aws`cloudformation create-stack --stack-name s --template-body ${first} --capabilities ${named}`;
+    await settled('CREATE_COMPLETE');
+    expect(await refused`cloudformation create-stack --stack-name s --template-body ${first}`).toBe(
+      '254 AlreadyExistsException',
+    );
+    const arn = await aws`cloudformation describe-stacks --stack-name s --query Stacks[0].Outputs[0].OutputValue`;
+    expect(await aws`iam get-role --role-name from-a-stack --query Role.Arn`).toBe(arn);
+    const second = template('ec2:DescribeVolumes');
+    await aws`cloudformation update-stack --stack-name s --template-body ${second} --capabilities ${named}`;
+    await settled('UPDATE_COMPLETE');
+    expect(
+      await aws`iam get-role-policy --role-name from-a-stack --policy-name p --query PolicyDocument.Statement[0].Action`,
+    ).toBe('ec2:DescribeVolumes');
+    expect(
+      await refused`cloudformation update-stack --stack-name s --template-body ${second} --capabilities ${named}`,
+    ).toBe('254 ValidationError');
+    await aws`cloudformation delete-stack --stack-name s`;
+    const gone = () => refused`iam get-role --role-name from-a-stack`;
+    await expect.poll(gone, { timeout: 20_000 }).toBe('254 NoSuchEntity');
+  });
+});
+
 describe('kms', () => {
   test('keys wrap and unwrap under their context, and are moved, granted and disabled', async () => {
     const { aws, refused, file } = await cli();

@@ -1,7 +1,12 @@
 import type { Answer, Step } from './boto.ts';
 
 /** Why two judges differ: who is right, by which page of AWS, and the differences that it explains. */
-export type Explanation = { right: 'the sandbox' | 'moto'; why: string; source: string; of: readonly string[] };
+export type Explanation = {
+  right: 'the sandbox' | 'moto' | 'both';
+  why: string;
+  source: string;
+  of: readonly string[];
+};
 
 function ofStep(step: string, ours: Answer, theirs: Answer): string[] {
   if (ours.outcome !== theirs.outcome) return [`${step}: ${ours.outcome} → ${theirs.outcome}`];

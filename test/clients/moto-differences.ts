@@ -151,9 +151,9 @@ export const EXPLANATIONS: readonly Explanation[] = [
     ],
   },
   {
-    right: 'the sandbox',
-    why: 'moto answers for an image that it no longer has',
-    source: `${API}/AWSEC2/latest/APIReference/API_DeregisterImage.html`,
+    right: 'both',
+    why: 'AWS first answers with nothing (moto) and at last that there is no such image (the sandbox)',
+    source: `${API}/AWSEC2/latest/APIReference/API_DescribeImages.html`,
     of: ['ec2_knows_no_image_that_was_deregistered: InvalidAMIID.NotFound → ok'],
   },
   {
