@@ -3,8 +3,11 @@ import {
   CreateSnapshotsCommand,
   CreateVolumeCommand,
   DescribeInstancesCommand,
+  DetachVolumeCommand,
   type EC2Client,
   RegisterImageCommand,
+  StartInstancesCommand,
+  StopInstancesCommand,
 } from '@aws-sdk/client-ec2';
 import { awsErrorName, toAwsFault } from './faults.ts';
 import { ourTags } from './snapshots.ts';
@@ -16,7 +19,13 @@ const PROBE_SNAPSHOT = 'snap-00000000000000000';
 type Check = { action: string; rulesOut: string; ask: () => Promise<unknown> };
 
 /** A dry run that would have worked ends in DryRunOperation; one about a thing that does not exist got past the rights. */
-const ALLOWED = new Set(['DryRunOperation', 'InvalidSnapshot.NotFound', 'IncorrectInstanceState']);
+const ALLOWED = new Set([
+  'DryRunOperation',
+  'InvalidSnapshot.NotFound',
+  'IncorrectInstanceState',
+  'IncorrectState',
+  'OperationNotPermitted',
+]);
 
 /** Asks one after the other; what AWS refuses for want of a right is missing. */
 async function ask(awsRegion: string, checks: readonly Check[]): Promise<Missing[]> {
@@ -111,6 +120,33 @@ export function restorePermissions(
     awsRegion,
     needed[options.type].flatMap((check) => check ?? []),
   );
+}
+
+/** What a restore in place would lack on its instance, by dry runs: nothing is stopped or taken off. */
+export function swapPermissions(
+  ec2: EC2Client,
+  awsRegion: string,
+  { instanceId, volumeId }: { instanceId: string; volumeId: string },
+): Promise<Missing[]> {
+  const InstanceIds = [instanceId];
+  const rulesOut = 'restores in place';
+  return ask(awsRegion, [
+    {
+      action: 'ec2:StopInstances',
+      rulesOut,
+      ask: () => ec2.send(new StopInstancesCommand({ DryRun: true, InstanceIds })),
+    },
+    {
+      action: 'ec2:StartInstances',
+      rulesOut,
+      ask: () => ec2.send(new StartInstancesCommand({ DryRun: true, InstanceIds })),
+    },
+    {
+      action: 'ec2:DetachVolume',
+      rulesOut,
+      ask: () => ec2.send(new DetachVolumeCommand({ DryRun: true, VolumeId: volumeId })),
+    },
+  ]);
 }
 
 /**

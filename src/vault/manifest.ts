@@ -113,3 +113,9 @@ export type ManifestReader = ReturnType<typeof createManifestReader>;
 export function readManifest(deps: VaultDeps, request: VolumeScope & { manifestKey: string }): Promise<Manifest> {
   return createManifestReader(deps, request).root(request.manifestKey);
 }
+
+/** How many blocks of a point are stored: what a restore writes. Throws as `createManifestReader`. */
+export async function storedBlocks(deps: VaultDeps, request: VolumeScope & { manifestKey: string }): Promise<number> {
+  const { pages } = await readManifest(deps, request);
+  return pages.reduce((sum, page) => sum + page.blocks, 0);
+}

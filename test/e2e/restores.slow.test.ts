@@ -233,6 +233,22 @@ describe('a dry run', () => {
     expect(await ours(from.ec2, job.id)).toEqual({ snapshots: [], images: [], volumes: [] });
   });
 
+  test('in place asks for the rights on the instance, and stops nothing', async () => {
+    const from = await lab.furnished();
+    const ask = () => lab.restore(from, { type: 'instance', mode: 'inPlace', dryRun: true });
+    const bad = async () => (await ask()).checks.filter((check: Json) => !check.ok).map((check: Json) => check.check);
+    expect(await bad()).toEqual([]);
+    const PolicyDocument = JSON.stringify(from.connection.restorePolicy)
+      .replaceAll('"ec2:StopInstances"', '"ec2:Nothing"')
+      .replaceAll('"ec2:DetachVolume"', '"ec2:Nothing"');
+    await lab
+      .iamOf(from.access)
+      .send(new PutRolePolicyCommand({ RoleName: from.connection.roleName, PolicyName: 'restore', PolicyDocument }));
+    expect(await bad()).toEqual(['ec2:StopInstances', 'ec2:DetachVolume']);
+    const now = await instanceAt(from.ec2, from.instanceId);
+    expect([now.State?.Name, devicesOf(now)]).toEqual(['running', from.devices]);
+  });
+
   test('names a permission that is missing, and a key that is not allowed', async () => {
     const from = await lab.furnished();
     const iam = lab.iamOf(from.access);

@@ -1,13 +1,13 @@
 import { anyPublicImage, findImage } from '../../../aws/images.ts';
 import { rootDeviceOf, tryLaunch } from '../../../aws/launch.ts';
 import { addressInUse, findInstanceType, findSubnet, keyPairExists, vpcsOfGroups } from '../../../aws/network.ts';
-import { restorePermissions } from '../../../aws/permissions.ts';
+import { restorePermissions, swapPermissions } from '../../../aws/permissions.ts';
 import { describeStep, probeStep } from '../../../aws/policies/session.ts';
 import { pendingSnapshots } from '../../../aws/snapshots.ts';
 import { keyProblem } from '../../../aws/target-keys.ts';
 import { availabilityZones } from '../../../aws/volumes.ts';
 import { isFault } from '../../../core/faults.ts';
-import { readManifest } from '../../../vault/manifest.ts';
+import { storedBlocks } from '../../../vault/manifest.ts';
 import type { Check, RestoreCost } from '../../db/schema/jobs.ts';
 import { licenceOf } from '../../services/restore-rules.ts';
 import { vaultOf } from '../worker.ts';
@@ -191,8 +191,14 @@ const launch: Finding = async (context) => {
 
 const place: Finding = async (context) => {
   if (context.row.mode !== 'inPlace') return [];
-  const { instanceId, state } = await instanceInPlace(context);
-  return [yes('instance', `${instanceId} is ${state}; it is restarted, and the volumes taken off are kept`)];
+  const { instanceId, state, volumes } = await instanceInPlace(context);
+  const detail = `${instanceId} is ${state}; it is restarted, and the volumes taken off are kept`;
+  const [first] = volumes;
+  if (!first) return [no('instance', `${instanceId} has no volumes`)];
+  const missing = await inTarget(context, probeStep, ({ ec2 }) =>
+    swapPermissions(ec2, context.row.awsRegion, { instanceId, volumeId: first.volumeId }),
+  );
+  return [yes('instance', detail), ...missing.map((one) => no(one.action, one.detail))];
 };
 
 async function cost({ worker, row, point, volumes }: Context): Promise<RestoreCost> {
@@ -203,10 +209,7 @@ async function cost({ worker, row, point, volumes }: Context): Promise<RestoreCo
     const blocks =
       point.storage === 'account' || manifestKey === null
         ? 0
-        : (await readManifest(vaultOf(worker, row.tenantId), { ...scope, manifestKey })).pages.reduce(
-            (sum, page) => sum + page.blocks,
-            0,
-          );
+        : await storedBlocks(vaultOf(worker, row.tenantId), { ...scope, manifestKey });
     const options = optionsOf(row, volumeId);
     const sizeGiB = options?.sizeGiB ?? Math.ceil(volume.volumeBytes / GIB);
     priced.push({ blocks, sizeGiB, volumeType: options?.volumeType ?? volume.volumeType });

@@ -3,6 +3,7 @@ import { describeStep } from '../../../aws/policies/session.ts';
 import { copyStep, startStep, writeStep } from '../../../aws/policies/restore-session.ts';
 import { copySnapshot, findSnapshot, untilCompleted } from '../../../aws/snapshots.ts';
 import { Fault } from '../../../core/faults.ts';
+import { storedBlocks } from '../../../vault/manifest.ts';
 import { BLOCK_BYTES, type Progress } from '../../../vault/ports.ts';
 import { restoreVolume } from '../../../vault/restore.ts';
 import type { PointVolume } from '../../db/schema/recovery-points.ts';
@@ -45,8 +46,6 @@ function write(
   onProgress: (progress: Progress) => void,
 ): Promise<number> {
   const { worker, row, signal } = context;
-  const { manifestKey, volumeId } = volume;
-  if (manifestKey === null) throw new Fault('object_missing', `${volumeId} has no blocks in the vault.`);
   return inTarget(
     context,
     (step) => writeStep(step, snapshotId, targetKey(row, volume)),
@@ -59,12 +58,21 @@ function write(
         clock: worker.clock,
         signal,
       });
-      const input = { cell: worker.region.cell, tenantId: row.tenantId, volumeId, manifestKey };
+      const input = manifestOf(context, volume);
       const options = { signal, onProgress };
       return (await restoreVolume(vaultOf(worker, row.tenantId), input, sink, options)).blocksWritten;
     },
   );
 }
+
+/** Where a volume's blocks are described in the vault. */
+function manifestOf({ worker, row }: RestoreContext, { manifestKey, volumeId }: PointVolume) {
+  if (manifestKey === null) throw new Fault('object_missing', `${volumeId} has no blocks in the vault.`);
+  return { cell: worker.region.cell, tenantId: row.tenantId, volumeId, manifestKey };
+}
+
+const blocksOf = (context: RestoreContext, volume: PointVolume): Promise<number> =>
+  storedBlocks(vaultOf(context.worker, context.row.tenantId), manifestOf(context, volume));
 
 /**
  * From the vault into a new snapshot. Tried again, it goes on with the same snapshot: blocks that were put are put again,
@@ -86,8 +94,11 @@ async function written(
     if (done) return { snapshotId, own: true, blocksWritten: blocksWritten ?? 0 };
     const known = await inTarget(context, describeStep, ({ ec2 }) => findSnapshot(ec2, row.awsRegion, snapshotId));
     if (known?.state === 'error') continue;
+    // Complete, but not noted: a worker that died in between had written all of it.
     const blocks =
-      known?.state === 'completed' ? (blocksWritten ?? 0) : await write(context, volume, snapshotId, onProgress);
+      known?.state === 'completed'
+        ? await blocksOf(context, volume)
+        : await write(context, volume, snapshotId, onProgress);
     await journal.mark(step, { done: true, blocksWritten: blocks });
     return { snapshotId, own: true, blocksWritten: blocks };
   }
