@@ -53,6 +53,18 @@ function unknownKey(service: string): AwsError {
   return new AwsError(code, status, 'The security token included in the request is invalid.');
 }
 
+/** The user of a key or of a session of GetSessionToken, or the root of the account. */
+function userOrRoot(
+  store: AccountStore,
+  signed: Signed,
+  { accountId, userName }: { accountId: string; userName: string | null },
+): Caller {
+  const user = userName === null ? undefined : store.account(accountId)?.users[userName];
+  if (userName !== null && !user) throw unknownKey(signed.service);
+  const arn = user?.arn ?? `arn:${partitionOf(signed.awsRegion)}:iam::${accountId}:root`;
+  return { accountId, arn, principalArn: arn, userId: user?.id ?? accountId, kind: user ? 'user' : 'root' };
+}
+
 /** Whose key signed, and the secret to check the signature with. */
 function credentialsOf(
   { store, clock }: Dispatch,
@@ -60,24 +72,18 @@ function credentialsOf(
   headers: Headers,
 ): { secretAccessKey: string; caller: Caller } {
   const key = store.key(signed.accessKeyId);
-  if (key) {
-    const user = key.userName === null ? undefined : store.account(key.accountId)?.users[key.userName];
-    if (key.userName !== null && !user) throw unknownKey(signed.service);
-    const arn = user?.arn ?? `arn:${partitionOf(signed.awsRegion)}:iam::${key.accountId}:root`;
-    const caller: Caller = {
-      accountId: key.accountId,
-      arn,
-      principalArn: arn,
-      userId: user?.id ?? key.accountId,
-      kind: user ? 'user' : 'root',
-    };
-    return { secretAccessKey: key.secretAccessKey, caller };
-  }
+  if (key) return { secretAccessKey: key.secretAccessKey, caller: userOrRoot(store, signed, key) };
   const session = store.session(signed.accessKeyId);
   const token = signed.presigned ? signed.presigned.securityToken : headers.get('x-amz-security-token');
   if (!session || token !== session.token) throw unknownKey(signed.service);
   if (Date.parse(session.expiresAt) <= clock.now().getTime()) throw expiredToken(signed.service);
-  const role = store.account(session.accountId)?.roles[session.roleName];
+  const { userName } = session;
+  if (userName !== undefined)
+    return {
+      secretAccessKey: session.secretAccessKey,
+      caller: userOrRoot(store, signed, { accountId: session.accountId, userName }),
+    };
+  const role = store.effective(session.accountId)?.roles[session.roleName];
   // A role that was deleted, or made again under its name, leaves its old sessions without any right.
   if (!role || role.id !== session.roleId) throw unknownKey(signed.service);
   const caller: Caller = {

@@ -48,6 +48,8 @@ export type Question = {
   resourcePolicy?: unknown;
   /** True for KMS: without an allow in the key policy (directly or through account root) nothing is allowed. */
   resourcePolicyRequired?: boolean;
+  /** Whether a KMS grant allows it: as good as an allow in the key policy for the principal itself. */
+  granted?: boolean;
 };
 
 export type Decision = { allowed: boolean; reason: string };

@@ -17,6 +17,8 @@ export type SettingValues = {
   snapshotVisibleAfterMs: number;
   /** How long a snapshot takes to complete; null: a fraction of a second. */
   snapshotCompletesAfterMs: number | null;
+  /** After how long a change of roles, users and policies takes effect. */
+  iamEffectiveAfterMs: number;
   /** Limits of single accounts that differ from the usual ones. */
   accounts: Record<string, Partial<AccountLimits>>;
 };
@@ -37,6 +39,7 @@ const CHECKS: Record<string, { known: (value: unknown) => boolean; detail: strin
   quotas: { known: (it) => typeof it === 'boolean', detail: 'must be true or false' },
   snapshotVisibleAfterMs: { known: isDelay, detail: DELAY },
   snapshotCompletesAfterMs: { known: (it) => it === null || isDelay(it), detail: `${DELAY}, or null` },
+  iamEffectiveAfterMs: { known: isDelay, detail: DELAY },
   accounts: {
     known: (it) => typeof it === 'object' && it !== null && !Array.isArray(it),
     detail: 'must be an object of limits by account id',
@@ -69,6 +72,7 @@ export function createSettings(initial: Partial<SettingValues> = {}) {
     quotas: false,
     snapshotVisibleAfterMs: 0,
     snapshotCompletesAfterMs: null,
+    iamEffectiveAfterMs: 0,
     accounts: {},
     ...initial,
   };

@@ -227,7 +227,7 @@ describe('ec2', () => {
     expect(await refused`ec2 delete-snapshot --snapshot-id ${snapshot}`).toBe('254 InvalidSnapshot.InUse');
     await aws`ec2 run-instances --image-id ${image} --instance-type t3.small`;
     await aws`ec2 deregister-image --image-id ${image}`;
-    expect(await refused`ec2 deregister-image --image-id ${image}`).toBe('254 InvalidAMIID.NotFound');
+    expect(await refused`ec2 deregister-image --image-id ${image}`).toBe('254 InvalidAMIID.Unavailable');
 
     const task =
       await aws`ec2 create-replace-root-volume-task --instance-id ${instance} --snapshot-id ${snapshot} --query ReplaceRootVolumeTask.ReplaceRootVolumeTaskId`;

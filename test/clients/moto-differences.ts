@@ -7,7 +7,7 @@ const EC2_ERRORS = `${API}/AWSEC2/latest/APIReference/errors-overview.html`;
 export const EXPLANATIONS: readonly Explanation[] = [
   {
     right: 'the sandbox',
-    why: 'moto has no root user: any key that it did not make is that of one user',
+    why: 'moto has no root user, and takes every key that it did not make for that of one user',
     source: `${API}/STS/latest/APIReference/API_GetCallerIdentity.html`,
     of: ['sts_tells_the_root_who_it_is.root: true → false'],
   },
@@ -127,6 +127,7 @@ export const EXPLANATIONS: readonly Explanation[] = [
     of: [
       'ec2_launches_no_image_that_is_not_there: InvalidAMIID.NotFound → ok',
       'ec2_launches_no_image_of_a_malformed_id: InvalidAMIID.Malformed → ok',
+      'ec2_launches_no_image_that_was_deregistered: InvalidAMIID.Unavailable → ok',
       'ec2_launches_with_no_key_pair_that_is_not_there: InvalidKeyPair.NotFound → ok',
     ],
   },
@@ -152,9 +153,9 @@ export const EXPLANATIONS: readonly Explanation[] = [
   },
   {
     right: 'both',
-    why: 'AWS first answers with nothing (moto) and at last that there is no such image (the sandbox)',
+    why: 'when its last instance is gone AWS answers with nothing (moto) and, at last, that it is not there (the sandbox)',
     source: `${API}/AWSEC2/latest/APIReference/API_DescribeImages.html`,
-    of: ['ec2_knows_no_image_that_was_deregistered: InvalidAMIID.NotFound → ok'],
+    of: ['ec2_knows_no_deregistered_image_without_instances: InvalidAMIID.NotFound → ok'],
   },
   {
     right: 'the sandbox',

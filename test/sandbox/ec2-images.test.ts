@@ -1,5 +1,10 @@
 import { StartSnapshotCommand } from '@aws-sdk/client-ebs';
-import { DeleteSnapshotCommand, DeregisterImageCommand, DescribeImagesCommand } from '@aws-sdk/client-ec2';
+import {
+  DeleteSnapshotCommand,
+  DeregisterImageCommand,
+  DescribeImagesCommand,
+  TerminateInstancesCommand,
+} from '@aws-sdk/client-ec2';
 import { describe, expect, test } from 'vitest';
 import { MARKETPLACE, WINDOWS, image, newSnapshot, register, run, tagsOf, type ImageChanges } from './ec2-calls.ts';
 import { errorOf } from './support.ts';
@@ -36,6 +41,20 @@ describe('RegisterImage', () => {
     expect(await remove()).toBe('InvalidSnapshot.InUse');
     await aws.ec2.send(new DeregisterImageCommand({ ImageId: id }));
     expect(await remove()).toBe(null);
+  });
+
+  // Source: EC2 API reference, DescribeImages: results for a deregistered image; error codes: InvalidAMIID.Unavailable.
+  test('leaves an image that is unavailable while an instance of it is left, and unknown afterwards', async () => {
+    const aws = await openAws();
+    const id = await register(aws.ec2, await newSnapshot(aws));
+    const { InstanceId = '' } = (await run(aws.ec2, { ImageId: id })) ?? {};
+    const deregister = () => errorOf(aws.ec2.send(new DeregisterImageCommand({ ImageId: id })));
+    expect(await deregister()).toBe(null);
+    expect(await image(aws.ec2, id)).toBeUndefined();
+    expect(await deregister()).toBe('InvalidAMIID.Unavailable');
+    expect(await errorOf(run(aws.ec2, { ImageId: id }))).toBe('InvalidAMIID.Unavailable');
+    await aws.ec2.send(new TerminateInstancesCommand({ InstanceIds: [InstanceId] }));
+    await expect.poll(() => errorOf(image(aws.ec2, id))).toBe('InvalidAMIID.NotFound');
   });
 
   // Source: EC2 API reference, RegisterImage: the defaults of Architecture and VirtualizationType.

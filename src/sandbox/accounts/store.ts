@@ -15,10 +15,20 @@ export type Role = {
   inline: Record<string, string>;
   attached: string[];
   description: string;
+  /** ARN of the managed policy that is the permissions boundary. */
+  boundary?: string;
+  tags?: Record<string, string>;
   maxSessionSeconds: number;
   createdAt: string;
 };
-export type User = { name: string; id: string; arn: string; inline: Record<string, string>; createdAt: string };
+export type User = {
+  name: string;
+  id: string;
+  arn: string;
+  inline: Record<string, string>;
+  boundary?: string;
+  createdAt: string;
+};
 export type ManagedPolicy = { name: string; id: string; arn: string; document: string; createdAt: string };
 export type Session = {
   accessKeyId: string;
@@ -27,9 +37,14 @@ export type Session = {
   accountId: string;
   roleName: string;
   roleId: string;
+  /** Only of GetSessionToken, which has no role: the user, or null for the account's root. */
+  userName?: string | null;
   sessionName: string;
   policies: string[] | null;
   tags: Record<string, string>;
+  /** Names of the tags that a session assumed from this one inherits. */
+  transitive?: string[];
+  sourceIdentity?: string;
   issuedAt: string;
   expiresAt: string;
 };
@@ -62,9 +77,24 @@ export function createAccountStore(dir: string, clock: Clock) {
   const changed = () => {
     dirty = true;
   };
+  const earlier = new Map<string, { untilMs: number; account: Account }[]>();
   return {
     changed,
     account: (id: string): Account | undefined => state.accounts[id],
+    /** Keeps the account as it is before a change that takes effect so much later, in the sandbox's time. */
+    delayChange(id: string, ms: number): void {
+      const account = state.accounts[id];
+      if (ms === 0 || !account) return;
+      const kept = { untilMs: clock.now().getTime() + ms, account: structuredClone(account) };
+      earlier.set(id, [...(earlier.get(id) ?? []), kept]);
+    },
+    /** The account as decisions see it: without the changes that did not take effect yet. */
+    effective(id: string): Account | undefined {
+      const nowMs = clock.now().getTime();
+      const pending = (earlier.get(id) ?? []).filter(({ untilMs }) => untilMs > nowMs);
+      if (pending.length === 0) earlier.delete(id);
+      return pending[0]?.account ?? state.accounts[id];
+    },
     /** The account of that number, made with root credentials when it does not exist. */
     ensureAccount(id: string): Account {
       const known = state.accounts[id];

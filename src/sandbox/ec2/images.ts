@@ -24,6 +24,7 @@ import {
   tagSet,
 } from './request.ts';
 import { snapshotOf } from './snapshots.ts';
+import { settleInstance } from './world-state.ts';
 
 const UNBILLED: Billing = { platformDetails: 'Linux/UNIX', productCodes: [] };
 const ARCHITECTURES = ['i386', 'x86_64', 'arm64', 'x86_64_mac', 'arm64_mac'];
@@ -34,8 +35,21 @@ export function imageOf({ world, request }: Ask, id: string): Image {
   if (!/^ami-[0-9a-f]{8,17}$/.test(id)) throw ec2Error('InvalidAMIID.Malformed', `Invalid id: "${id}"`);
   const known = [...own(world.images.values(), request), ...publicImages(request.awsRegion)];
   const image = known.find((candidate) => candidate.id === id);
+  if (!image && wasDeregistered({ world, request }, id))
+    throw ec2Error('InvalidAMIID.Unavailable', `The image ID '[${id}]' is no longer available`);
   if (!image) throw ec2Error('InvalidAMIID.NotFound', `The image id '[${id}]' does not exist`);
   return image;
+}
+
+/**
+ * True while an instance of a deregistered image is left: the image is unavailable until then, and unknown afterwards.
+ * Source: EC2 API reference, DescribeImages; "Error codes", InvalidAMIID.Unavailable.
+ */
+function wasDeregistered({ world, request }: Pick<Ask, 'world' | 'request'>, id: string): boolean {
+  const gone = own(world.deregistered.values(), request).some((image) => image.id === id);
+  if (!gone) return false;
+  const instances = own(world.instances.values(), request).map((it) => settleInstance(world, it));
+  return instances.some((it) => it.imageId === id && it.state !== 'terminated');
 }
 
 /** Devices of a new image. Source: RegisterImage, BlockDeviceMapping: `Encrypted` is not taken beside a snapshot. */
@@ -189,7 +203,8 @@ const describeImages: Operation = (ask) => {
         owner === accountId || owner === ownerAlias || (owner === 'self' && accountId === request.caller.accountId),
     );
   const matches = filtersOf(params);
-  const hits = (ids.length > 0 ? ids.map((id) => imageOf(ask, id)) : all).filter(
+  const named = ids.filter((id) => !wasDeregistered(ask, id)).map((id) => imageOf(ask, id));
+  const hits = (ids.length > 0 ? named : all).filter(
     (image) =>
       byOwner(image) &&
       matches({
@@ -223,6 +238,8 @@ const deregisterImage: Operation = (ask) => {
     throw ec2Error('AuthFailure', `Not authorized for image:${image.id}`, 403);
   endDryRun(ask);
   world.images.delete(image.id);
+  const { id, accountId, awsRegion } = image;
+  world.deregistered.set(id, { id, accountId, awsRegion });
   world.changed();
   return { return: true };
 };

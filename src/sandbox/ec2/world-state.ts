@@ -8,6 +8,7 @@ type Stored<T> = Omit<T, 'blocks'> & { blocks: [number, number][] };
 type StoredSnapshot = Omit<Stored<Snapshot>, 'written'> & {
   written: (Omit<NonNullable<Snapshot['written']>, 'indexes'> & { indexes: number[] }) | null;
 };
+type Gone = Pick<Image, 'id' | 'accountId' | 'awsRegion'>;
 type State = {
   volumes: Stored<Volume>[];
   snapshots: StoredSnapshot[];
@@ -15,6 +16,7 @@ type State = {
   encryptionByDefault: string[];
   clientTokens: [string, string][];
   images?: Image[];
+  deregistered?: Gone[];
   keyPairs?: KeyPair[];
   rootTasks?: RootTask[];
 };
@@ -44,6 +46,8 @@ const unpackSnapshot = (stored: StoredSnapshot): Snapshot => ({
   written: stored.written && { ...stored.written, indexes: new Set(stored.written.indexes) },
 });
 
+const byId = <T extends { id: string }>(items: readonly T[] = []) => new Map(items.map((item) => [item.id, item]));
+
 /** Instances, volumes and snapshots of all accounts and regions, with their blocks: what EC2 and EBS direct share. */
 export function openWorld(deps: ServiceDeps) {
   mkdirSync(deps.dir, { recursive: true, mode: 0o700 });
@@ -54,8 +58,8 @@ export function openWorld(deps: ServiceDeps) {
   for (const item of state?.volumes ?? []) volumes.set(item.id, { ...item, blocks: new Map(item.blocks) });
   for (const item of state?.snapshots ?? []) snapshots.set(item.id, unpackSnapshot(item));
   const instances = new Map((state?.instances ?? []).map((item) => [item.id, { ...earlier(item.id), ...item }]));
-  const byId = <T extends { id: string }>(items: readonly T[] = []) => new Map(items.map((item) => [item.id, item]));
   const images = byId(state?.images);
+  const deregistered = byId(state?.deregistered);
   const keyPairs = byId(state?.keyPairs);
   const rootTasks = byId(state?.rootTasks);
   const encryptionByDefault = new Set(state?.encryptionByDefault ?? []);
@@ -69,6 +73,8 @@ export function openWorld(deps: ServiceDeps) {
     snapshots,
     instances,
     images,
+    /** What is left of images that were deregistered. */
+    deregistered,
     keyPairs,
     rootTasks,
     encryptionByDefault,
@@ -104,6 +110,7 @@ export function openWorld(deps: ServiceDeps) {
         encryptionByDefault: [...encryptionByDefault],
         clientTokens: [...clientTokens],
         images: [...images.values()],
+        deregistered: [...deregistered.values()],
         keyPairs: [...keyPairs.values()],
         rootTasks: [...rootTasks.values()],
       });

@@ -1,6 +1,5 @@
 import { BlockList, isIP } from 'node:net';
-import { arnMatches, type Context, globMatches, plain, substitute } from './match.ts';
-import { texts } from './policy.ts';
+import { arnMatches, type Context, globMatches, plain, substitute, texts } from './match.ts';
 
 type Test = (want: string, have: string) => boolean;
 

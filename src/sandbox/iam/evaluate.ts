@@ -1,7 +1,7 @@
 import type { Decision } from '../service.ts';
 import { conditionsHold } from './conditions.ts';
-import { arnMatches, type Context, globMatches, substitute } from './match.ts';
-import { type Policy, type Statement, texts } from './policy.ts';
+import { arnMatches, type Context, globMatches, substitute, texts } from './match.ts';
+import type { Policy, Statement } from './policy.ts';
 
 /** Who asks, as principals of a resource policy may name them. */
 export type Principal = {

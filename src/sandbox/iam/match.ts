@@ -65,3 +65,9 @@ export function substitute(text: string, context: Context): string | null {
   });
   return missing ? null : result;
 }
+
+/** An element that may be one text or a list of them; numbers and booleans count as their text. */
+export function texts(value: unknown): string[] {
+  const list: unknown[] = Array.isArray(value) ? value : value === undefined ? [] : [value];
+  return list.map((item) => (typeof item === 'string' ? item : JSON.stringify(item)));
+}

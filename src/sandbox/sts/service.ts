@@ -1,10 +1,11 @@
 import { randomBytes } from 'node:crypto';
 import { deflateRawSync } from 'node:zlib';
 import type { Clock } from '../../core/clock.ts';
-import { type AccountStore, type Role, secretKey, uniqueId } from '../accounts/store.ts';
-import { evaluate } from '../iam/evaluate.ts';
-import { toContext } from '../iam/match.ts';
-import { parsePolicy } from '../iam/policy.ts';
+import { type AccountStore, type Role, secretKey, type Session, uniqueId } from '../accounts/store.ts';
+import { sessionOf } from '../iam/authorizer.ts';
+import { awsManagedPolicy } from '../iam/aws-managed.ts';
+import { texts } from '../iam/match.ts';
+import { parsePolicy, type Policy } from '../iam/policy.ts';
 import {
   AwsError,
   type AwsRequest,
@@ -15,6 +16,7 @@ import {
 } from '../service.ts';
 import { integer, nestedList, type Params, parseForm, text } from '../wire/query.ts';
 import { toXml, type Xml } from '../wire/xml.ts';
+import { type AskContext, asked } from './asked.ts';
 
 /** Limits of AssumeRole. Source: STS API reference. */
 const SESSION_POLICY_CHARACTERS_MAX = 2_048;
@@ -40,6 +42,17 @@ export function sessionArn(role: Role, sessionName: string): string {
 
 const packedBytes = (policies: readonly string[]) => deflateRawSync(policies.join('')).length;
 
+function newCredentials(clock: Clock, seconds: number) {
+  const now = clock.now();
+  return {
+    accessKeyId: uniqueId('ASIA'),
+    secretAccessKey: secretKey(),
+    token: randomBytes(96).toString('base64'),
+    issuedAt: now.toISOString(),
+    expiresAt: new Date(now.getTime() + seconds * 1000).toISOString(),
+  };
+}
+
 /** Makes a role session and keeps it. Also used for the task credentials that ECS would hand out. */
 export function startSession(
   store: AccountStore,
@@ -51,25 +64,31 @@ export function startSession(
     seconds: number;
     policies: string[] | null;
     tags: Record<string, string>;
+    transitive?: string[];
+    sourceIdentity?: string | undefined;
   },
-) {
-  const now = clock.now();
+): Session {
   const session = {
-    accessKeyId: uniqueId('ASIA'),
-    secretAccessKey: secretKey(),
-    token: randomBytes(96).toString('base64'),
+    ...newCredentials(clock, options.seconds),
     accountId: options.accountId,
     roleName: options.role.name,
     roleId: options.role.id,
     sessionName: options.sessionName,
     policies: options.policies,
     tags: options.tags,
-    issuedAt: now.toISOString(),
-    expiresAt: new Date(now.getTime() + options.seconds * 1000).toISOString(),
+    transitive: options.transitive ?? [],
+    ...(options.sourceIdentity === undefined ? {} : { sourceIdentity: options.sourceIdentity }),
   };
   store.putSession(session);
   return session;
 }
+
+const credentialsXml = (session: Session): Xml => ({
+  AccessKeyId: session.accessKeyId,
+  SecretAccessKey: session.secretAccessKey,
+  SessionToken: session.token,
+  Expiration: session.expiresAt,
+});
 
 function sessionPolicies(store: AccountStore, accountId: string, params: Params): string[] | null {
   const inline = text(params, 'Policy');
@@ -90,22 +109,32 @@ function sessionPolicies(store: AccountStore, accountId: string, params: Params)
     );
   }
   const managed = arns.map((arn) => {
-    const document = store.account(accountId)?.policies[arn]?.document;
+    const document = (store.effective(accountId)?.policies[arn] ?? awsManagedPolicy(arn))?.document;
     if (document === undefined) throw new AwsError('MalformedPolicyDocument', 400, `The policy ${arn} does not exist`);
     return document;
   });
   return [...(inline === undefined ? [] : [inline]), ...managed];
 }
 
-/** Is every principal that the trust policy names still the one that it named when it was saved? */
-function trustedAs(caller: Caller, role: Role): { arn: string; principalArn: string } {
-  const bound = role.trustBindings[caller.principalArn];
-  if (bound === undefined || bound === caller.userId.split(':')[0]) return caller;
-  return { arn: `${caller.arn}#recreated`, principalArn: `${caller.principalArn}#recreated` };
+/**
+ * The trust policy as it was bound when it was saved: by the immutable ids of the roles and users that it names, so that
+ * one made again under an old name is not the one that was trusted.
+ */
+function boundTrust(role: Role): Policy {
+  const trust = parsePolicy(role.trust, 'trust');
+  const bound = (element: unknown) =>
+    typeof element === 'object' && element !== null && 'AWS' in element
+      ? { ...element, AWS: texts(element.AWS).map((arn) => role.trustBindings[arn] ?? arn) }
+      : element;
+  const statements = trust.Statement.map((it) => ({
+    ...it,
+    ...(it.Principal === undefined ? {} : { Principal: bound(it.Principal) }),
+    ...(it.NotPrincipal === undefined ? {} : { NotPrincipal: bound(it.NotPrincipal) }),
+  }));
+  return { ...trust, Statement: statements };
 }
 
 type Sts = Pick<ServiceDeps, 'clock' | 'authorize'> & { store: AccountStore };
-type AskContext = Record<string, string | string[]>;
 
 const denied = (caller: Caller, action: string, roleArn: string) =>
   new AwsError(
@@ -115,49 +144,20 @@ const denied = (caller: Caller, action: string, roleArn: string) =>
   );
 
 const accountOf = (role: Role) => role.arn.split(':')[4] ?? '';
-const ANYTHING = { Statement: [{ Effect: 'Allow' as const, Action: '*', Resource: '*' }] };
 
-/** Both sides must agree: the role's trust policy, and the policies of whoever asks. */
+/** Both sides must agree, unless the trust policy names someone of its own account: then it is enough. */
 function mayDo(sts: Sts, request: AwsRequest, role: Role, ask: { action: string; context: AskContext }): boolean {
-  const { caller } = request;
-  const byTrust = evaluate({
-    principal: { ...caller, ...trustedAs(caller, role), uniqueId: caller.userId.split(':')[0] ?? '' },
-    action: ask.action,
-    resource: role.arn,
-    resourceAccountId: accountOf(role),
-    context: toContext([
-      ['aws:PrincipalArn', caller.principalArn],
-      ['aws:PrincipalAccount', caller.accountId],
-      ...Object.entries(ask.context),
-    ]),
-    identityPolicies: [ANYTHING],
-    sessionPolicies: null,
-    resourcePolicy: parsePolicy(role.trust, 'trust'),
-    resourcePolicyRequired: true,
-  });
-  return byTrust.allowed && sts.authorize(caller, { ...ask, resource: role.arn }, request).allowed;
-}
-
-/** What the request asks to do, each with the condition keys that its policies may test. */
-function asked(params: Params): { actions: string[]; context: AskContext; tags: Record<string, string> } {
-  const externalId = text(params, 'ExternalId');
-  const sourceIdentity = text(params, 'SourceIdentity');
-  const tags = Object.fromEntries(
-    nestedList(params, 'Tags').map((tag) => [text(tag, 'Key') ?? '', text(tag, 'Value') ?? '']),
-  );
-  const tagged = Object.keys(tags).length > 0;
-  const context: AskContext = {
-    'sts:RoleSessionName': text(params, 'RoleSessionName') ?? '',
-    ...(externalId === undefined ? {} : { 'sts:ExternalId': externalId }),
-    ...(sourceIdentity === undefined ? {} : { 'sts:SourceIdentity': sourceIdentity }),
-    ...Object.fromEntries(Object.entries(tags).map(([key, value]) => [`aws:RequestTag/${key}`, value])),
-    ...(tagged ? { 'aws:TagKeys': Object.keys(tags) } : {}),
-  };
-  const also = [
-    ...(tagged ? ['sts:TagSession'] : []),
-    ...(sourceIdentity === undefined ? [] : ['sts:SetSourceIdentity']),
-  ];
-  return { actions: ['sts:AssumeRole', ...also], context, tags };
+  return sts.authorize(
+    request.caller,
+    {
+      ...ask,
+      resource: role.arn,
+      resourceAccountId: accountOf(role),
+      resourcePolicy: boundTrust(role),
+      resourcePolicyRequired: true,
+    },
+    request,
+  ).allowed;
 }
 
 function checkForm(params: Params): void {
@@ -170,6 +170,10 @@ function checkForm(params: Params): void {
   if (externalId !== undefined && !/^[\w+=,.@:/-]{2,1224}$/.test(externalId)) {
     throw invalid("1 validation error detected: Value at 'externalId' failed to satisfy constraint: [\\w+=,.@:\\/-]*");
   }
+  const identity = text(params, 'SourceIdentity');
+  if (identity !== undefined && (!/^[\w+=,.@-]{2,64}$/.test(identity) || identity.startsWith('aws:'))) {
+    throw invalid("1 validation error detected: Value at 'sourceIdentity' failed to satisfy constraint: [\\w+=,.@-]*");
+  }
 }
 
 function assumeRole(sts: Sts, request: AwsRequest, params: Params): AwsResponse {
@@ -178,31 +182,65 @@ function assumeRole(sts: Sts, request: AwsRequest, params: Params): AwsResponse 
   if (caller.kind === 'root') throw new AwsError('AccessDenied', 403, 'Roles may not be assumed by root accounts.');
   const roleArn = text(params, 'RoleArn') ?? '';
   const [, accountId = '', path = ''] = /^arn:[a-z-]+:iam::(\d{12}):role\/(.+)$/.exec(roleArn) ?? [];
-  const role = sts.store.account(accountId)?.roles[path.split('/').at(-1) ?? ''];
+  const role = sts.store.effective(accountId)?.roles[path.split('/').at(-1) ?? ''];
   if (!role || role.arn !== roleArn) throw denied(caller, 'sts:AssumeRole', roleArn);
-  const { actions, context, tags } = asked(params);
+  const before = sessionOf(sts.store, request);
+  const { actions, context, ...carried } = asked(params, before);
   for (const action of actions) {
     if (!mayDo(sts, request, role, { action, context })) throw denied(caller, action, roleArn);
   }
+  // Source: IAM guide: "The source identity … cannot be changed during the role session", chained ones included.
+  if (before?.sourceIdentity !== undefined && carried.sourceIdentity !== before.sourceIdentity)
+    throw denied(caller, 'sts:SetSourceIdentity', roleArn);
   const seconds = sessionSeconds(params, role, caller.kind === 'role');
   const policies = sessionPolicies(sts.store, accountId, params);
   const sessionName = text(params, 'RoleSessionName') ?? '';
-  const session = startSession(sts.store, sts.clock, { accountId, role, sessionName, seconds, policies, tags });
+  const session = startSession(sts.store, sts.clock, {
+    accountId,
+    role,
+    sessionName,
+    seconds,
+    policies,
+    ...carried,
+  });
   const packed =
     policies === null ? {} : { PackedPolicySize: Math.ceil((100 * packedBytes(policies)) / PACKED_BYTES_MAX) };
   return answer('AssumeRole', request.requestId, {
-    Credentials: {
-      AccessKeyId: session.accessKeyId,
-      SecretAccessKey: session.secretAccessKey,
-      SessionToken: session.token,
-      Expiration: session.expiresAt,
-    },
+    Credentials: credentialsXml(session),
     AssumedRoleUser: { AssumedRoleId: `${role.id}:${sessionName}`, Arn: sessionArn(role, sessionName) },
+    SourceIdentity: carried.sourceIdentity,
     ...packed,
   });
 }
 
-/** STS: AssumeRole and GetCallerIdentity, in every region. */
+const USER_SECONDS = { least: 900, usual: 43_200, most: 129_600, mostOfRoot: 3_600 };
+
+/** Credentials of the caller's own for a while. Source: STS API reference, "GetSessionToken". */
+function getSessionToken({ store, clock }: Sts, request: AwsRequest, params: Params): AwsResponse {
+  const { caller } = request;
+  if (sessionOf(store, request))
+    throw new AwsError('AccessDenied', 403, 'Cannot call GetSessionToken with session credentials');
+  const ofRoot = caller.kind === 'root';
+  const seconds = integer(params, 'DurationSeconds') ?? (ofRoot ? USER_SECONDS.mostOfRoot : USER_SECONDS.usual);
+  if (!Number.isInteger(seconds) || seconds < USER_SECONDS.least || seconds > USER_SECONDS.most)
+    throw invalid(
+      `1 validation error detected: Value '${seconds}' at 'durationSeconds' failed to satisfy constraint: Member must have value between ${USER_SECONDS.least} and ${USER_SECONDS.most}`,
+    );
+  const session: Session = {
+    ...newCredentials(clock, ofRoot ? Math.min(seconds, USER_SECONDS.mostOfRoot) : seconds),
+    accountId: caller.accountId,
+    roleName: '',
+    roleId: '',
+    userName: ofRoot ? null : (caller.principalArn.split('/').at(-1) ?? ''),
+    sessionName: '',
+    policies: null,
+    tags: {},
+  };
+  store.putSession(session);
+  return answer('GetSessionToken', request.requestId, { Credentials: credentialsXml(session) });
+}
+
+/** STS: AssumeRole, GetSessionToken and GetCallerIdentity, in every region. */
 export function createSts(deps: ServiceDeps, store: AccountStore): AwsService {
   const sts: Sts = { clock: deps.clock, authorize: deps.authorize, store };
   return {
@@ -214,6 +252,7 @@ export function createSts(deps: ServiceDeps, store: AccountStore): AwsService {
         const { arn, userId, accountId } = request.caller;
         return answer('GetCallerIdentity', request.requestId, { Arn: arn, UserId: userId, Account: accountId });
       }
+      if (action === 'GetSessionToken') return getSessionToken(sts, request, params);
       throw new AwsError('InvalidAction', 400, `The action ${action ?? ''} is not valid for this endpoint.`);
     },
     async save() {},

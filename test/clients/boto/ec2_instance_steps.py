@@ -194,9 +194,31 @@ def ec2_keeps_the_snapshot_of_an_image(aws, kept):
     aws.ec2.delete_snapshot(SnapshotId=kept["root snapshot"])
 
 
-@step("InvalidAMIID.NotFound")
-def ec2_knows_no_image_that_was_deregistered(aws, kept):
+@step(images=[])
+def ec2_answers_with_nothing_for_a_deregistered_image_in_use(aws, kept):
+    kept["from image"] = launch(aws, kept, ImageId=kept["image"])["InstanceId"]
     aws.ec2.deregister_image(ImageId=kept["image"])
+    return {"images": aws.ec2.describe_images(ImageIds=[kept["image"]])["Images"]}
+
+
+@step("InvalidAMIID.Unavailable")
+def ec2_deregisters_no_image_twice(aws, kept):
+    aws.ec2.deregister_image(ImageId=kept["image"])
+
+
+@step("InvalidAMIID.Unavailable")
+def ec2_launches_no_image_that_was_deregistered(aws, kept):
+    launch(aws, kept, ImageId=kept["image"])
+
+
+@step("InvalidAMIID.NotFound")
+def ec2_knows_no_deregistered_image_without_instances(aws, kept):
+    aws.ec2.terminate_instances(InstanceIds=[kept["from image"]])
+
+    def read():
+        return aws.ec2.describe_instances(InstanceIds=[kept["from image"]])["Reservations"][0]["Instances"][0]
+
+    until("terminated", lambda: read()["State"]["Name"])
     aws.ec2.describe_images(ImageIds=[kept["image"]])
 
 
