@@ -19,6 +19,8 @@ export default defineConfig({
           globalSetup: ['test/support/postgres-server.ts'],
           include: ['test/**/*.test.ts'],
           exclude: ['test/**/*.slow.test.ts', 'test/**/*.worker.test.ts'],
+          // One worker less than there are cores, the default, leaves a core of two idle.
+          maxWorkers: 2,
           testTimeout: 30_000,
           hookTimeout: 60_000,
         },

@@ -16,6 +16,7 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import type { Json } from '../cell/harness.ts';
+import { installDebian } from '../clients/debian.ts';
 import { openWorld, type World } from './world.ts';
 
 const run = promisify(execFile);
@@ -28,6 +29,7 @@ const STEP = 16 * MIB;
 let world: World;
 let dir: string;
 beforeAll(async () => {
+  await installDebian('e2fsprogs');
   world = await openWorld();
   dir = mkdtempSync(join(tmpdir(), 'disk-'));
 });
