@@ -10,6 +10,7 @@ const { values } = parseArgs({
     quotas: { type: 'boolean', default: false },
     'snapshot-visible-after-ms': { type: 'string', default: '0' },
     'snapshot-completes-after-ms': { type: 'string' },
+    'iam-effective-after-ms': { type: 'string', default: '0' },
   },
 });
 const completes = values['snapshot-completes-after-ms'];
@@ -20,6 +21,7 @@ const sandbox = await createSandbox({
     quotas: values.quotas,
     snapshotVisibleAfterMs: Number(values['snapshot-visible-after-ms']),
     snapshotCompletesAfterMs: completes === undefined ? null : Number(completes),
+    iamEffectiveAfterMs: Number(values['iam-effective-after-ms']),
   },
 });
 // Tools on this machine find the sandbox by its folder.

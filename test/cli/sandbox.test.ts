@@ -39,6 +39,8 @@ test('a stranger starts a sandbox, takes an account, makes calls fail, moves its
   });
   expect((await sandbox('faults', 'remove', String(fault['id']))).code).toBe(0);
   expect((await sandbox('settings', '--quotas', 'on')).document).toMatchObject({ quotas: true });
+  const later = await sandbox('settings', '--iam-effective-after', '2000');
+  expect(later.document).toMatchObject({ quotas: true, iamEffectiveAfterMs: 2_000 });
   const ahead = Date.parse(String((await sandbox('clock', '+7d')).document['now'])) - Date.now();
   expect(ahead).toBeGreaterThan(6.9 * 86_400_000);
   const calls = await runCommand([

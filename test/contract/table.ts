@@ -1,6 +1,9 @@
 import type { Case } from './case.ts';
 import { EBS_CASES } from './cases/ebs.ts';
-import { EC2_CASES } from './cases/ec2.ts';
+import { LAUNCH_CASES } from './cases/ec2-instances.ts';
+import { RIGHTS_CASES } from './cases/ec2-rights.ts';
+import { SNAPSHOT_CASES } from './cases/ec2-snapshots.ts';
+import { VOLUME_CASES } from './cases/ec2-volumes.ts';
 import { IAM_CASES, STS_CASES } from './cases/identity.ts';
 import { KMS_CASES } from './cases/kms.ts';
 import { S3_CASES } from './cases/s3.ts';
@@ -12,6 +15,9 @@ export const CONTRACT: readonly Case[] = [
   ...KMS_CASES,
   ...S3_CASES,
   ...EBS_CASES,
-  ...EC2_CASES,
+  ...RIGHTS_CASES,
+  ...VOLUME_CASES,
+  ...SNAPSHOT_CASES,
+  ...LAUNCH_CASES,
 ];
 export const refusals = (cases: readonly Case[]) => cases.filter(({ expect }) => 'refused' in expect);

@@ -85,6 +85,7 @@ function addSettings(sandbox: CommandUnknownOpts, session: Session): void {
     .addOption(new Option('--quotas <state>', 'limit request rates as AWS does').choices(['on', 'off'] as const))
     .option('--snapshot-visible-after <ms>', 'how long a started snapshot is not found', Number)
     .option('--snapshot-completes-after <ms>', 'how long a snapshot takes to complete', Number)
+    .option('--iam-effective-after <ms>', 'after how long a change of roles and policies takes effect', Number)
     .option('--limits <json>', 'limits of accounts: {"111111111111": {"pendingSnapshots": 2}}')
     .addOption(dirOption())
     .addOption(tokenOption())
@@ -95,6 +96,7 @@ function addSettings(sandbox: CommandUnknownOpts, session: Session): void {
         ...(options.snapshotCompletesAfter === undefined
           ? {}
           : { snapshotCompletesAfterMs: options.snapshotCompletesAfter }),
+        ...(options.iamEffectiveAfter === undefined ? {} : { iamEffectiveAfterMs: options.iamEffectiveAfter }),
         ...(options.limits === undefined ? {} : { accounts: limitsOf(options.limits) }),
       };
       const access = createSandboxAccess(session, { dir, adminTokenFile });
