@@ -45,11 +45,21 @@ const REVOKED = new Set([
   'AuthFailure',
   'InvalidAccessKeyId',
 ]);
+/** What more of the account's quotas, or of AWS's capacity, would mend. Source: EC2 developer guide, error codes. */
 const QUOTA = new Set([
+  'AttachmentLimitExceeded',
+  'InstanceLimitExceeded',
+  'InsufficientFreeAddressesInSubnet',
+  'InsufficientInstanceCapacity',
+  'InsufficientVolumeCapacity',
+  'LimitExceededException',
+  'MaxIOPSLimitExceeded',
+  'PrivateIpAddressLimitExceeded',
+  'ResourceLimitExceeded',
   'ServiceQuotaExceededException',
   'SnapshotLimitExceeded',
+  'VcpuLimitExceeded',
   'VolumeLimitExceeded',
-  'LimitExceededException',
 ]);
 const UNREACHABLE = new Set([
   'TimeoutError',

@@ -98,6 +98,8 @@ describe("AWS's errors", () => {
     ['InvalidClientTokenId', {}, 'role_not_assumable'],
     ['InvalidInstanceID.NotFound', {}, 'instance_not_found'],
     ['ServiceQuotaExceededException', {}, 'aws_quota_exceeded'],
+    ['VcpuLimitExceeded', {}, 'aws_quota_exceeded'],
+    ['InsufficientInstanceCapacity', { $metadata: { httpStatusCode: 500 } }, 'aws_quota_exceeded'],
     ['DisabledException', {}, 'key_access_denied'],
     ['InvalidCiphertextException', {}, 'wrong_key'],
     ['InternalServerException', { $metadata: { httpStatusCode: 500 } }, 'unavailable'],

@@ -21,7 +21,32 @@ beforeAll(async () => {
 });
 afterAll(() => lab.world.close());
 
+/** How many vCPUs may run in the account; undefined: as many as usual. */
+const allowVcpus = async (awsAccountId: string, vcpus?: number) => {
+  const accounts = vcpus === undefined ? {} : { [awsAccountId]: { vcpus } };
+  const { sandbox } = lab.world;
+  const headers = { authorization: `Bearer ${sandbox.adminToken}` };
+  const body = JSON.stringify({ accounts });
+  expect((await fetch(`${sandbox.url}/_sandbox/settings`, { method: 'PUT', headers, body })).status).toBe(200);
+};
+
 describe('an instance', () => {
+  test('that would be more than the quota allows waits with what is written, and is made when there is room', async () => {
+    const from = await lab.furnished();
+    await allowVcpus(from.connection.awsAccountId, 1);
+    const { checks } = await lab.restore(from, { type: 'instance', dryRun: true });
+    const bad = checks.filter((check: Json) => !check.ok);
+    expect(bad).toEqual([{ check: 'launch', ok: false, detail: expect.stringContaining('vCPU') }]);
+    const waiting = await lab.restore(from, { type: 'instance' });
+    expect(waiting).toMatchObject({ state: 'PENDING', blocked: { reason: 'quota' } });
+    expect((await ours(from.ec2, waiting.id)).snapshots).toHaveLength(2);
+    await allowVcpus(from.connection.awsAccountId);
+    await lab.world.run({ kind: 'restore', tenantId: from.tenant.tenantId, jobId: waiting.id });
+    const job = (await from.tenant.call('GET', `/v1/restore-jobs/${waiting.id}`)).json;
+    expect(job).toMatchObject({ state: 'COMPLETED', leftovers: [] });
+    await lab.expectSameBytes(from, await instanceAt(from.ec2, job.instance.instanceId));
+  });
+
   test('takes other choices than the source had', async () => {
     const from = await lab.furnished();
     const { Subnets } = await from.ec2.send(new DescribeSubnetsCommand({}));
