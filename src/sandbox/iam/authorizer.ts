@@ -21,7 +21,8 @@ function parsed(text: string): Policy {
   return policy;
 }
 
-const nameOf = (caller: Caller) => caller.principalArn.split('/').at(-1) ?? '';
+/** The name of a caller's role or user. */
+export const nameOf = (caller: Caller) => caller.principalArn.split('/').at(-1) ?? '';
 const managed = (account: Account | undefined, arn: string) =>
   (account?.policies[arn] ?? awsManagedPolicy(arn))?.document;
 

@@ -1,6 +1,7 @@
 import { type AccountStore, type Role, uniqueId } from '../accounts/store.ts';
 import { AwsError } from '../service.ts';
 import { integer, type Params, text, textList } from '../wire/query.ts';
+import { deleteInline, getInline, listInline, putInline } from './inline-policies.ts';
 import { texts } from './match.ts';
 import { parsePolicy, policyLength } from './policy.ts';
 import {
@@ -19,7 +20,6 @@ import {
   NAME,
   type Operation,
   pathOf,
-  POLICY_NAME,
   required,
   type Result,
   roleOf,
@@ -28,7 +28,6 @@ import {
 } from './request.ts';
 
 /** Limits. Source: "IAM and AWS STS quotas". */
-const INLINE_CHARACTERS_MAX = 10_240;
 const TRUST_CHARACTERS_MAX = 2_048;
 const MANAGED_POLICIES_MAX = 10;
 const SESSION_SECONDS = { least: 3_600, most: 43_200 };
@@ -114,27 +113,7 @@ function deleteRole(ask: Ask): Result {
   return {};
 }
 
-function putRolePolicy(ask: Ask): Result {
-  const role = roleOf(ask);
-  const name = required(ask.params, 'PolicyName', POLICY_NAME);
-  const document = required(ask.params, 'PolicyDocument');
-  parsePolicy(document, 'identity');
-  const inline = { ...role.inline, [name]: document };
-  if (policyLength(...Object.values(inline)) > INLINE_CHARACTERS_MAX) {
-    const message = `Maximum policy size of ${INLINE_CHARACTERS_MAX} bytes exceeded for role ${role.name}`;
-    throw new AwsError('LimitExceeded', 409, message);
-  }
-  role.inline = inline;
-  return {};
-}
-
-function inlineOf(ask: Ask) {
-  const role = roleOf(ask);
-  const name = required(ask.params, 'PolicyName', POLICY_NAME);
-  const document = role.inline[name];
-  if (document === undefined) throw missing(`The role policy with name ${name}`);
-  return { role, name, document };
-}
+const holderOf = (ask: Ask) => ({ kind: 'role' as const, ...roleOf(ask) });
 
 function attach(ask: Ask): Result {
   const role = roleOf(ask);
@@ -172,17 +151,16 @@ export const ROLE_OPERATIONS: Record<string, Operation> = {
     role.trust = document;
     return {};
   },
-  PutRolePolicy: putRolePolicy,
-  GetRolePolicy: (ask) => {
-    const { role, name, document } = inlineOf(ask);
-    return { RoleName: role.name, PolicyName: name, PolicyDocument: encoded(document) };
-  },
-  DeleteRolePolicy: (ask) => {
-    const { role, name } = inlineOf(ask);
-    delete role.inline[name];
+  PutRolePolicy: (ask) => {
+    roleOf(ask).inline = putInline(ask, holderOf(ask));
     return {};
   },
-  ListRolePolicies: (ask) => ({ PolicyNames: { member: Object.keys(roleOf(ask).inline) }, IsTruncated: false }),
+  GetRolePolicy: (ask) => getInline(ask, holderOf(ask)),
+  DeleteRolePolicy: (ask) => {
+    roleOf(ask).inline = deleteInline(ask, holderOf(ask));
+    return {};
+  },
+  ListRolePolicies: (ask) => listInline(holderOf(ask)),
   AttachRolePolicy: attach,
   DetachRolePolicy: detach,
   ListAttachedRolePolicies: (ask) => ({

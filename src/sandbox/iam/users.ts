@@ -1,12 +1,11 @@
 import { secretKey, uniqueId, type User } from '../accounts/store.ts';
-import { AwsError } from '../service.ts';
 import { text } from '../wire/query.ts';
-import { parsePolicy, policyLength } from './policy.ts';
+import { nameOf } from './authorizer.ts';
+import { deleteInline, getInline, listInline, putInline } from './inline-policies.ts';
 import {
   type Ask,
   boundaryXml,
   conflict,
-  encoded,
   exceeded,
   exists,
   iamArn,
@@ -14,14 +13,12 @@ import {
   missing,
   NAME,
   type Operation,
-  POLICY_NAME,
   required,
   type Result,
   userOf,
 } from './request.ts';
 
 /** Limits. Source: "IAM and AWS STS quotas". */
-const INLINE_CHARACTERS_MAX = 2_048;
 const KEYS_MAX = 2;
 
 const userXml = (user: User): Result => ({
@@ -33,18 +30,12 @@ const userXml = (user: User): Result => ({
   PermissionsBoundary: boundaryXml(user.boundary),
 });
 
-function inlineOf(ask: Ask) {
-  const user = userOf(ask);
-  const name = required(ask.params, 'PolicyName', POLICY_NAME);
-  const document = user.inline[name];
-  if (document === undefined) throw missing(`The user policy with name ${name}`);
-  return { user, name, document };
-}
+const holderOf = (ask: Ask) => ({ kind: 'user' as const, ...userOf(ask) });
 
 /** Whom GetUser means when it names nobody: the user who asks. */
 function userOrSelf(ask: Ask): User {
   const { caller } = ask.request;
-  const own = caller.kind === 'user' ? ask.account.users[caller.principalArn.split('/').at(-1) ?? ''] : undefined;
+  const own = caller.kind === 'user' ? ask.account.users[nameOf(caller)] : undefined;
   return text(ask.params, 'UserName') === undefined && own ? own : userOf(ask);
 }
 
@@ -77,28 +68,15 @@ export const USER_OPERATIONS: Record<string, Operation> = {
     return {};
   },
   PutUserPolicy: (ask) => {
-    const user = userOf(ask);
-    const name = required(ask.params, 'PolicyName', POLICY_NAME);
-    const document = required(ask.params, 'PolicyDocument');
-    parsePolicy(document, 'identity');
-    const inline = { ...user.inline, [name]: document };
-    if (policyLength(...Object.values(inline)) > INLINE_CHARACTERS_MAX) {
-      const message = `Maximum policy size of ${INLINE_CHARACTERS_MAX} bytes exceeded for user ${user.name}`;
-      throw new AwsError('LimitExceeded', 409, message);
-    }
-    user.inline = inline;
+    userOf(ask).inline = putInline(ask, holderOf(ask));
     return {};
   },
-  GetUserPolicy: (ask) => {
-    const { user, name, document } = inlineOf(ask);
-    return { UserName: user.name, PolicyName: name, PolicyDocument: encoded(document) };
-  },
+  GetUserPolicy: (ask) => getInline(ask, holderOf(ask)),
   DeleteUserPolicy: (ask) => {
-    const { user, name } = inlineOf(ask);
-    delete user.inline[name];
+    userOf(ask).inline = deleteInline(ask, holderOf(ask));
     return {};
   },
-  ListUserPolicies: (ask) => ({ PolicyNames: { member: Object.keys(userOf(ask).inline) }, IsTruncated: false }),
+  ListUserPolicies: (ask) => listInline(holderOf(ask)),
   PutUserPermissionsBoundary: (ask) => {
     userOf(ask).boundary = managedOf(ask, required(ask.params, 'PermissionsBoundary')).arn;
     return {};

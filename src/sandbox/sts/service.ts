@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { deflateRawSync } from 'node:zlib';
 import type { Clock } from '../../core/clock.ts';
 import { type AccountStore, type Role, secretKey, type Session, uniqueId } from '../accounts/store.ts';
-import { sessionOf } from '../iam/authorizer.ts';
+import { nameOf, sessionOf } from '../iam/authorizer.ts';
 import { awsManagedPolicy } from '../iam/aws-managed.ts';
 import { texts } from '../iam/match.ts';
 import { parsePolicy, type Policy } from '../iam/policy.ts';
@@ -231,7 +231,7 @@ function getSessionToken({ store, clock }: Sts, request: AwsRequest, params: Par
     accountId: caller.accountId,
     roleName: '',
     roleId: '',
-    userName: ofRoot ? null : (caller.principalArn.split('/').at(-1) ?? ''),
+    userName: ofRoot ? null : nameOf(caller),
     sessionName: '',
     policies: null,
     tags: {},

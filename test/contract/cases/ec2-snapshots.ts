@@ -4,7 +4,6 @@ import {
   CreateSnapshotsCommand,
   DeleteSnapshotCommand,
   DescribeSnapshotsCommand,
-  LockSnapshotCommand,
   UnlockSnapshotCommand,
 } from '@aws-sdk/client-ec2';
 import { agrees, type Case, refuses } from '../case.ts';
@@ -16,7 +15,8 @@ import {
   NO_VOLUME,
   volumeLike,
   spare,
-  lockedSnapshot,
+  locked,
+  lock,
   image,
   set,
 } from './ec2-things.ts';
@@ -53,35 +53,19 @@ export const SNAPSHOT_CASES: readonly Case[] = [
     'ec2-lock-delete',
     ['deleting a locked snapshot', LOCK, 'the guide says that it is refused, and not by which code'],
     'SnapshotLocked',
-    async (lab) => lab.ec2.send(new DeleteSnapshotCommand({ SnapshotId: await lockedSnapshot(lab) })),
+    async (lab) => lab.ec2.send(new DeleteSnapshotCommand({ SnapshotId: (await locked(lab)).SnapshotId })),
   ),
   refuses(
     'ec2-lock-both',
     ['a lock with both a duration and an end', 'EC2 API reference, LockSnapshot'],
     'InvalidParameterCombination',
-    async (lab) =>
-      lab.ec2.send(
-        new LockSnapshotCommand({
-          SnapshotId: await lab.sharedSnapshot(),
-          LockMode: 'governance',
-          LockDuration: 1,
-          ExpirationDate: new Date(Date.now() + 9e7),
-        }),
-      ),
+    async (lab) => lock(lab, await lab.sharedSnapshot(), { ExpirationDate: new Date(Date.now() + 9e7) }),
   ),
   refuses(
     'ec2-lock-cool-off-governance',
     ['a cooling-off period in governance mode', 'EC2 API reference, LockSnapshot'],
     'InvalidParameterCombination',
-    async (lab) =>
-      lab.ec2.send(
-        new LockSnapshotCommand({
-          SnapshotId: await lab.sharedSnapshot(),
-          LockMode: 'governance',
-          LockDuration: 1,
-          CoolOffPeriod: 1,
-        }),
-      ),
+    async (lab) => lock(lab, await lab.sharedSnapshot(), { CoolOffPeriod: 1 }),
   ),
   refuses(
     'ec2-unlock-unlocked',
@@ -128,18 +112,16 @@ export const SNAPSHOT_CASES: readonly Case[] = [
     },
     ({ VolumeId, answer }) => answer.VolumeId === VolumeId && answer.VolumeSize === 1,
   ),
-  agrees(
-    'ec2-lock',
-    ['a governance lock lasts the days asked for', LOCK],
-    async (lab) => lab.ec2.send(new DescribeSnapshotsCommand({ SnapshotIds: [await lockedSnapshot(lab)] })),
-    (answer) => answer.Snapshots?.length === 1,
-  ),
+  agrees('ec2-lock', ['a governance lock lasts the days asked for', LOCK], locked, ({ answer }) => {
+    const days = ((answer.LockExpiresOn?.getTime() ?? 0) - (answer.LockDurationStartTime?.getTime() ?? 0)) / 86_400_000;
+    return answer.LockState === 'governance' && answer.LockDuration === 1 && days === 1;
+  }),
   agrees(
     'ec2-unlock',
     ['a governance lock can be lifted, and the snapshot then deleted', LOCK],
     async (lab) => {
       const SnapshotId = await lab.snapshot(['u']);
-      await lab.ec2.send(new LockSnapshotCommand({ SnapshotId, LockMode: 'governance', LockDuration: 1 }));
+      await lock(lab, SnapshotId);
       await lab.ec2.send(new UnlockSnapshotCommand({ SnapshotId }));
       return lab.ec2.send(new DeleteSnapshotCommand({ SnapshotId }));
     },

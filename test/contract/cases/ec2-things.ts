@@ -6,6 +6,7 @@ import {
   DescribeImagesCommand,
   DetachVolumeCommand,
   LockSnapshotCommand,
+  type LockSnapshotCommandInput,
   RegisterImageCommand,
   type RegisterImageCommandInput,
   RunInstancesCommand,
@@ -52,12 +53,16 @@ export const attached = (lab: Lab) =>
     lab.onEnd(() => lab.ec2.send(new DetachVolumeCommand({ VolumeId, Force: true })).catch(() => {}));
     return { VolumeId, answer };
   });
-export const lockedSnapshot = (lab: Lab) =>
+/** A lock in governance mode for a day, or as `more` says. */
+export const lock = (lab: Lab, SnapshotId: string, more: Partial<LockSnapshotCommandInput> = {}) =>
+  lab.ec2.send(new LockSnapshotCommand({ SnapshotId, LockMode: 'governance', LockDuration: 1, ...more }));
+/** A snapshot under such a lock, and what AWS answered to it. */
+export const locked = (lab: Lab) =>
   lab.once('locked snapshot', async () => {
     const SnapshotId = await lab.snapshot(['l']);
-    await lab.ec2.send(new LockSnapshotCommand({ SnapshotId, LockMode: 'governance', LockDuration: 1 }));
+    const answer = await lock(lab, SnapshotId);
     lab.onEnd(() => lab.ec2.send(new UnlockSnapshotCommand({ SnapshotId })));
-    return SnapshotId;
+    return { SnapshotId, answer };
   });
 export const register = async (lab: Lab, more: Partial<RegisterImageCommandInput> = {}) => {
   const SnapshotId = await lab.sharedSnapshot();
