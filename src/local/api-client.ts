@@ -45,11 +45,11 @@ export async function until<T>(
   done: (answer: T) => boolean,
   options: { what: string; timeoutMs: number; everyMs?: number; signal?: AbortSignal },
 ): Promise<T> {
-  for (const deadline = Date.now() + options.timeoutMs; ; ) {
+  for (const deadline = performance.now() + options.timeoutMs; ; ) {
     options.signal?.throwIfAborted();
     const answer = await ask();
     if (done(answer)) return answer;
-    if (Date.now() > deadline) throw new Error(`${options.what}: not within ${options.timeoutMs / 1000} s`);
+    if (performance.now() > deadline) throw new Error(`${options.what}: not within ${options.timeoutMs / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, options.everyMs ?? 250));
   }
 }

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { systemClock } from '../core/clock.ts';
 import { createPrivateCa, issueLeaf } from '../tls/certificates.ts';
 import { factsOf } from '../tls/listener.ts';
 import { type PairFiles, readPair, writePair } from '../tls/files.ts';
@@ -20,7 +21,7 @@ export async function ensureCertificates(dir: string, cells: readonly string[]):
     leaf: (cell) => ({ certFile: join(root, `${cell}.pem`), keyFile: join(root, `${cell}-key.pem`) }),
   };
   const ca = { certFile: files.caCertFile, keyFile: files.caKeyFile };
-  const now = new Date();
+  const now = systemClock.now();
   if (!existsSync(ca.certFile)) writePair(ca, await createPrivateCa({ commonName: 'Domicile local authority', now }));
   const authority = readPair(ca);
   for (const cell of cells) {

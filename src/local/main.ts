@@ -8,10 +8,10 @@ import { serveDemo } from './start.ts';
 import { checkFreeSpace, lockStateDir } from './state-dir.ts';
 import { startSystem } from './system.ts';
 
-const started = Date.now();
+const started = performance.now();
 /** Progress goes to standard error: standard output of `npm run demo` ends with one JSON object. */
 const say = (text: string) =>
-  void process.stderr.write(`[${((Date.now() - started) / 1000).toFixed(1).padStart(6)} s] ${text}\n`);
+  void process.stderr.write(`[${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s] ${text}\n`);
 
 /** A signal that Ctrl-C (or SIGTERM) aborts; a second one ends the program at once. */
 function interruption(): AbortSignal {

@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { systemClock } from '../core/clock.ts';
 import { onboardCustomer, createMinutePlan, useDisks, type DemoTenant } from './customer.ts';
 import { createApiClient, until } from './api-client.ts';
 import { hashRestored, hashSources, type Point, restore } from './comparison.ts';
@@ -123,7 +124,7 @@ export async function serveDemo(system: System, dir: string, signal: AbortSignal
     }),
   );
   const activity = setInterval(() => {
-    const seed = new Date().toISOString();
+    const seed = systemClock.now().toISOString();
     for (const tenant of tenants) void useDisks(system.control, tenant, seed).catch(() => {}); // the sandbox is stopping
   }, ACTIVITY_EVERY_MS);
   void Promise.all(proofs).then(() => {

@@ -9,7 +9,7 @@ export type Expression = {
   or?: Expression[] | undefined;
   not?: Expression | undefined;
   tag?: TagPattern | undefined;
-  /** Of the four lists: any of them. */
+  /** One of the ids in a list is enough; so in the three lists below. */
   instanceIds?: string[] | undefined;
   vpcIds?: string[] | undefined;
   awsRegions?: string[] | undefined;

@@ -20,7 +20,7 @@ export function parseExpression(text: string): NonNullable<Selection['match']> {
   }
 }
 
-/** Collects tags of which the value may be missing: any value then. */
+/** Collects tags. One without a value stands for every value. */
 export function collectTagPatterns(text: string, before: TagPattern[] | undefined): TagPattern[] {
   const at = text.indexOf('=');
   if (text === '' || at === 0) throw new InvalidArgumentError('It must be key or key=value.');
