@@ -5,11 +5,22 @@ import { S3Client } from '@aws-sdk/client-s3';
 import { STSClient } from '@aws-sdk/client-sts';
 import { fromHttp, fromNodeProviderChain } from '@aws-sdk/credential-providers';
 import type { Region } from '../../regions/types.ts';
+import { type Clock, systemClock } from '../core/clock.ts';
 import { Fault } from '../core/faults.ts';
 import { assertInJurisdiction } from '../core/residency.ts';
 import { type Endpoints, isAllowedHost, type ServiceName } from './endpoints.ts';
+import { type Budgets, createBudgets } from './lean/budgets.ts';
+import { createLeanClient, type LeanClient } from './lean/client.ts';
+import { openWire } from './lean/http.ts';
 
-export type AwsCredentials = { accessKeyId: string; secretAccessKey: string; sessionToken?: string; expiration?: Date };
+export type AwsCredentials = {
+  accessKeyId: string;
+  secretAccessKey: string;
+  sessionToken?: string;
+  expiration?: Date;
+  /** The account they belong to: its requests are counted together. */
+  accountId?: string;
+};
 export type CredentialSource = AwsCredentials | (() => Promise<AwsCredentials>);
 
 const CONNECT_TIMEOUT_MS = 5_000;
@@ -25,6 +36,8 @@ export type RegionalClients = {
   sts: STSClient;
   kms: KMSClient;
   s3: S3Client;
+  /** The calls that move data. */
+  lean: LeanClient;
   destroy(): void;
 };
 export type AwsClients = ReturnType<typeof createAwsClients>;
@@ -44,17 +57,24 @@ function hostOf(request: unknown): string {
 }
 
 /** The last check before a request leaves, whatever made its address: a host outside the region is refused. */
-function guardResidency(stack: Stack, region: Region, awsRegion: string): void {
-  const guard: Middleware = (next) => (args) => {
-    const hostname = hostOf(args.request);
-    if (isAllowedHost(region, awsRegion, hostname)) return next(args);
-    throw new Fault(
-      'residency_violation',
-      `A request for ${hostname} was stopped: it is not an endpoint in ${awsRegion}.`,
-    );
-  };
-  stack.add(guard, { step: 'finalizeRequest', name: 'residencyGuard', priority: 'low' });
+function guardHost(region: Region, awsRegion: string, hostname: string): void {
+  if (isAllowedHost(region, awsRegion, hostname)) return;
+  throw new Fault(
+    'residency_violation',
+    `A request for ${hostname} was stopped: it is not an endpoint in ${awsRegion}.`,
+  );
 }
+
+function guardResidency(stack: Stack, guard: (hostname: string) => void): void {
+  const guarded: Middleware = (next) => (args) => {
+    guard(hostOf(args.request));
+    return next(args);
+  };
+  stack.add(guarded, { step: 'finalizeRequest', name: 'residencyGuard', priority: 'low' });
+}
+
+/** Quotas are an account's and a snapshot's, whoever asks: all clients of a process share what they may ask. */
+const BUDGETS = createBudgets(systemClock);
 
 /**
  * The only place where AWS clients are made. Each belongs to one AWS region of the jurisdiction; a region outside, a global
@@ -65,8 +85,11 @@ export function createAwsClients(options: {
   credentials: CredentialSource;
   endpoints: Endpoints;
   requestTimeoutMs?: number;
+  clock?: Clock;
+  budgets?: Budgets;
 }) {
   const { region, credentials, endpoints, requestTimeoutMs = REQUEST_TIMEOUT_MS } = options;
+  const { clock = systemClock, budgets = BUDGETS } = options;
   const made = new Map<string, RegionalClients>();
 
   function make(awsRegion: string): RegionalClients {
@@ -97,11 +120,14 @@ export function createAwsClients(options: {
         requestChecksumCalculation: 'WHEN_REQUIRED',
       }),
     };
-    for (const client of Object.values(clients))
-      guardResidency(client.middlewareStack as unknown as Stack, region, awsRegion);
+    const guard = (hostname: string) => guardHost(region, awsRegion, hostname);
+    for (const client of Object.values(clients)) guardResidency(client.middlewareStack as unknown as Stack, guard);
+    const wire = openWire({ connectTimeoutMs: CONNECT_TIMEOUT_MS, requestTimeoutMs, connections: SOCKETS_MAX });
     return {
       ...clients,
+      lean: createLeanClient(clients, { awsRegion, endpoints, guard, wire, clock, budgets }),
       destroy() {
+        wire.destroy();
         for (const client of Object.values(clients)) client.destroy();
       },
     };

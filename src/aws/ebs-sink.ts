@@ -1,14 +1,10 @@
-import {
-  CompleteSnapshotCommand,
-  type EBSClient,
-  PutSnapshotBlockCommand,
-  StartSnapshotCommand,
-} from '@aws-sdk/client-ebs';
+import { CompleteSnapshotCommand, type EBSClient, StartSnapshotCommand } from '@aws-sdk/client-ebs';
 import type { EC2Client } from '@aws-sdk/client-ec2';
 import type { Clock } from '../core/clock.ts';
 import { Fault, isFault } from '../core/faults.ts';
 import type { BlockSink } from '../vault/ports.ts';
 import { asking, awsErrorName, reasonOf, toAwsFault } from './faults.ts';
+import type { BlockCalls } from './lean/blocks.ts';
 import { findSnapshot, ourTags, type OurTags, untilCompleted } from './snapshots.ts';
 
 /** The longest idle time that AWS offers: a restore that pauses for a night still goes on. */
@@ -94,7 +90,7 @@ async function isComplete(
 
 /** A started snapshot as the engine writes it. */
 export function openSnapshotSink(
-  clients: { ebs: EBSClient; ec2: EC2Client },
+  clients: { ebs: EBSClient; ec2: EC2Client; lean: { blocks: BlockCalls } },
   options: { awsRegion: string; snapshotId: string; blockBytes: number; clock: Clock; signal: AbortSignal },
 ): BlockSink {
   const { awsRegion, snapshotId, clock, signal } = options;
@@ -103,17 +99,7 @@ export function openSnapshotSink(
     async put(index, bytes, sha256) {
       for (let attempt = 1; ; attempt += 1) {
         try {
-          await clients.ebs.send(
-            new PutSnapshotBlockCommand({
-              SnapshotId: snapshotId,
-              BlockIndex: index,
-              BlockData: bytes,
-              DataLength: bytes.length,
-              Checksum: Buffer.from(sha256).toString('base64'),
-              ChecksumAlgorithm: 'SHA256',
-            }),
-          );
-          return;
+          return await clients.lean.blocks.put({ snapshotId, index, bytes, sha256 });
         } catch (error) {
           if (!isPassing(error, attempt) || attempt === UNKNOWN_ATTEMPTS)
             throw toAwsFault(error, `write block ${index} of ${snapshotId}`, awsRegion);

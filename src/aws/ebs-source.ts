@@ -1,13 +1,9 @@
-import { createHash } from 'node:crypto';
-import {
-  type EBSClient,
-  GetSnapshotBlockCommand,
-  ListChangedBlocksCommand,
-  ListSnapshotBlocksCommand,
-} from '@aws-sdk/client-ebs';
+import { hash } from 'node:crypto';
+import { type EBSClient, ListChangedBlocksCommand, ListSnapshotBlocksCommand } from '@aws-sdk/client-ebs';
 import { Fault, isFault } from '../core/faults.ts';
 import type { BlockChange, BlockRef, BlockSource } from '../vault/ports.ts';
-import { asking, awsErrorName, reasonOf, toAwsFault } from './faults.ts';
+import { asking, reasonOf, toAwsFault } from './faults.ts';
+import type { BlockCalls } from './lean/blocks.ts';
 
 const PAGE_BLOCKS = 10_000;
 const GIB = 2 ** 30;
@@ -47,7 +43,12 @@ const position = (from: { token: string } | { index: number }) =>
   'token' in from ? { NextToken: from.token } : { StartingBlockIndex: from.index };
 
 /** An EBS snapshot as the engine reads it. */
-export async function openSnapshotSource(ebs: EBSClient, awsRegion: string, snapshotId: string): Promise<BlockSource> {
+export async function openSnapshotSource(
+  clients: { ebs: EBSClient; lean: { blocks: BlockCalls } },
+  awsRegion: string,
+  snapshotId: string,
+): Promise<BlockSource> {
+  const { ebs } = clients;
   const ask = async (from: { token: string } | { index: number }) =>
     ebs.send(new ListSnapshotBlocksCommand({ SnapshotId: snapshotId, MaxResults: PAGE_BLOCKS, ...position(from) }));
   const first = await asking(`list blocks of ${snapshotId}`, awsRegion, () =>
@@ -73,7 +74,7 @@ export async function openSnapshotSource(ebs: EBSClient, awsRegion: string, snap
         }),
       ),
     listChanged: (base) => listChanged(ebs, awsRegion, snapshotId, base),
-    fetch: (ref) => fetchBlock(ebs, awsRegion, { snapshotId, ref, refresh: tokens }),
+    fetch: (ref) => fetchBlock(clients.lean.blocks, awsRegion, { snapshotId, ref, refresh: tokens }),
   };
 }
 
@@ -140,8 +141,9 @@ function createTokenRefresh(ebs: EBSClient, awsRegion: string, snapshotId: strin
   };
 }
 
+/** Reads one block. Its SHA-256 is computed here, once: whoever needs it again takes this one. */
 async function fetchBlock(
-  ebs: EBSClient,
+  blocks: BlockCalls,
   awsRegion: string,
   options: { snapshotId: string; ref: BlockRef; refresh: (index: number) => Promise<string> },
 ): Promise<{ bytes: Uint8Array; sha256: Uint8Array }> {
@@ -149,22 +151,15 @@ async function fetchBlock(
   let { token } = ref;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const answer = await ebs.send(
-        new GetSnapshotBlockCommand({ SnapshotId: snapshotId, BlockIndex: ref.index, BlockToken: token }),
-      );
-      const bytes = (await answer.BlockData?.transformToByteArray()) ?? new Uint8Array();
-      const sha256 = createHash('sha256').update(bytes).digest();
-      if (bytes.length === answer.DataLength && sha256.toString('base64') === answer.Checksum) return { bytes, sha256 };
+      const { bytes, dataLength, checksum } = await blocks.get({ snapshotId, index: ref.index, token });
+      const sha256 = hash('sha256', bytes, 'buffer');
+      if (bytes.length === dataLength && sha256.toString('base64') === checksum) return { bytes, sha256 };
       throw new Fault(
         'block_checksum_mismatch',
         `Block ${ref.index} of ${snapshotId} did not match the checksum that AWS sent with it.`,
       );
     } catch (error) {
-      const again =
-        isFault(error, 'block_checksum_mismatch') ||
-        reasonOf(error) === 'INVALID_BLOCK_TOKEN' ||
-        awsErrorName(error) === 'TimeoutError' ||
-        awsErrorName(error) === 'ECONNRESET';
+      const again = isFault(error, 'block_checksum_mismatch') || reasonOf(error) === 'INVALID_BLOCK_TOKEN';
       if (!again || attempt === FETCH_ATTEMPTS)
         throw toAwsFault(error, `read block ${ref.index} of ${snapshotId}`, awsRegion);
       if (reasonOf(error) === 'INVALID_BLOCK_TOKEN') token = await options.refresh(ref.index);

@@ -65,8 +65,12 @@ const UNREACHABLE = new Set([
   'TimeoutError',
   'ECONNREFUSED',
   'ECONNRESET',
+  'EAI_AGAIN',
+  'EHOSTUNREACH',
+  'ENETUNREACH',
   'ENOTFOUND',
   'EPIPE',
+  'ETIMEDOUT',
   'NetworkingError',
   'InternalServerException',
   'InternalError',
@@ -156,6 +160,11 @@ export async function asking<T>(doing: string, awsRegion: string, call: () => Pr
 /** Name of an AWS error, for the few places that decide by it. */
 export function awsErrorName(error: unknown): string {
   return read(error).name;
+}
+
+/** Does this error ask us to slow down? */
+export function isThrottle(error: unknown): boolean {
+  return THROTTLED.has(read(error).name);
 }
 
 /** How long a thing that was just made may still be unknown to AWS's other calls: they are eventually consistent. */

@@ -1,18 +1,10 @@
-import { createHash } from 'node:crypto';
-import {
-  DeleteObjectsCommand,
-  GetObjectCommand,
-  HeadBucketCommand,
-  paginateListObjectsV2,
-  PutObjectCommand,
-  type S3Client,
-} from '@aws-sdk/client-s3';
+import { DeleteObjectsCommand, HeadBucketCommand, paginateListObjectsV2, type S3Client } from '@aws-sdk/client-s3';
 import { Fault, isFault } from '../core/faults.ts';
 import type { BlobStore } from '../vault/ports.ts';
 import { asking, awsErrorName, toAwsFault } from './faults.ts';
+import type { ObjectCalls } from './lean/objects.ts';
 
 const DELETE_BATCH = 1_000;
-const READ_ATTEMPTS = 4;
 const CONFLICT_ATTEMPTS = 5;
 
 /** One tenant's part of the cell's bucket. */
@@ -25,26 +17,20 @@ function storeFault(error: unknown, doing: string, awsRegion: string): Fault {
   return new Fault('store_unavailable', `The vault's bucket could not be used to ${doing}.`, { cause: fault });
 }
 
-const isCutOff = (error: unknown) => ['ECONNRESET', 'TimeoutError'].includes(awsErrorName(error));
-
-/** S3 as the engine's object store: create-only puts, SHA-256 on everything, the bucket's owner named in every call. */
-export function openBlobStore(s3: S3Client, place: StorePlace): BlobStore {
+/** S3 as the engine's object store: create-only puts, a checksum on each, the bucket's owner named in every call. */
+export function openBlobStore(clients: { s3: S3Client; lean: { objects: ObjectCalls } }, place: StorePlace): BlobStore {
+  const { s3, lean } = clients;
   const { bucket: Bucket, expectedBucketOwner: ExpectedBucketOwner, prefix, awsRegion } = place;
-  const at = (key: string) => ({ Bucket, ExpectedBucketOwner, Key: `${prefix}${key}` });
+  const at = (key: string) => ({
+    bucket: Bucket,
+    expectedBucketOwner: ExpectedBucketOwner,
+    key: `${prefix}${key}`,
+  });
 
   async function putNew(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
-    const ChecksumSHA256 = createHash('sha256').update(bytes).digest('base64');
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await s3.send(
-          new PutObjectCommand({
-            ...at(key),
-            Body: bytes,
-            ContentLength: bytes.length,
-            IfNoneMatch: '*',
-            ChecksumSHA256,
-          }),
-        );
+        await lean.objects.putNew(at(key), bytes);
         return 'created';
       } catch (error) {
         const name = awsErrorName(error);
@@ -59,15 +45,10 @@ export function openBlobStore(s3: S3Client, place: StorePlace): BlobStore {
   return {
     putNew,
     async get(key, range) {
-      const Range = range === undefined ? {} : { Range: `bytes=${range.start}-${range.start + range.length - 1}` };
-      for (let attempt = 1; ; attempt += 1) {
-        try {
-          const { Body } = await s3.send(new GetObjectCommand({ ...at(key), ...Range }));
-          return (await Body?.transformToByteArray()) ?? new Uint8Array();
-        } catch (error) {
-          // The SDK tries requests again, but not a body that ends too early.
-          if (!isCutOff(error) || attempt === READ_ATTEMPTS) throw storeFault(error, 'read an object', awsRegion);
-        }
+      try {
+        return await lean.objects.get(at(key), range);
+      } catch (error) {
+        throw storeFault(error, 'read an object', awsRegion);
       }
     },
     async *list(within) {

@@ -41,7 +41,7 @@ export function customerSession(
   const Policy = minified(options.policy);
   return async () => {
     try {
-      const { Credentials } = await sts.send(
+      const { Credentials, AssumedRoleUser } = await sts.send(
         new AssumeRoleCommand({
           RoleArn: role.roleArn,
           RoleSessionName: options.name,
@@ -50,11 +50,13 @@ export function customerSession(
           Policy,
         }),
       );
+      const [, , , , accountId] = AssumedRoleUser?.Arn?.split(':') ?? [];
       return {
         accessKeyId: Credentials?.AccessKeyId ?? '',
         secretAccessKey: Credentials?.SecretAccessKey ?? '',
         sessionToken: Credentials?.SessionToken ?? '',
         ...(Credentials?.Expiration ? { expiration: Credentials.Expiration } : {}),
+        ...(accountId === undefined ? {} : { accountId }),
       };
     } catch (error) {
       if (awsErrorName(error) !== 'AccessDenied') throw toAwsFault(error, 'assume the role', options.awsRegion);

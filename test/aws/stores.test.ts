@@ -17,7 +17,7 @@ const place = () => ({
   prefix: 't/ten_1/',
   awsRegion: 'eu-central-1',
 });
-const store = (change = {}) => openBlobStore(world.worker.aws.for('eu-central-1').s3, { ...place(), ...change });
+const store = (change = {}) => openBlobStore(world.worker.aws.for('eu-central-1'), { ...place(), ...change });
 const keys = () => openKeyService(world.worker.aws.for('eu-central-1').kms, world.resources.dataKeyArn, 'eu-central-1');
 const text = (value: string) => new TextEncoder().encode(value);
 

@@ -43,8 +43,8 @@ export async function copyVolume(worker: Worker, task: VolumeTask): Promise<Poin
   const baseIsThere = base !== null && task.present.has(base.snapshotId);
   const snapshotIds = [snapshot.snapshotId, ...(baseIsThere ? [base.snapshotId] : [])];
   const policy = readStep(stepOf(worker, connection, awsRegion), snapshotIds, snapshot.kmsKeyArn);
-  return inAccount(worker, connection, { awsRegion, jobId, policy }, async ({ ebs }) => {
-    const opened = await openSnapshotSource(ebs, awsRegion, snapshot.snapshotId);
+  return inAccount(worker, connection, { awsRegion, jobId, policy }, async (clients) => {
+    const opened = await openSnapshotSource(clients, awsRegion, snapshot.snapshotId);
     const source = base && !baseIsThere ? { ...opened, listChanged: async () => null } : opened;
     const input = {
       cell: worker.region.cell,

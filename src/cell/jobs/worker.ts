@@ -115,15 +115,15 @@ async function inRole<T>(
 /** A tenant's part of the vault, and the keys to it. */
 export function vaultOf(worker: Worker, tenantId: string): { store: BlobStore; keys: KeyService } {
   const { homeAwsRegion } = worker.region;
-  const { s3, kms } = worker.aws.for(homeAwsRegion);
+  const clients = worker.aws.for(homeAwsRegion);
   const { bucket, bucketOwner, dataKeyArn } = worker.vault;
   return {
-    store: openBlobStore(s3, {
+    store: openBlobStore(clients, {
       bucket,
       expectedBucketOwner: bucketOwner,
       prefix: `t/${tenantId}/`,
       awsRegion: homeAwsRegion,
     }),
-    keys: openKeyService(kms, dataKeyArn, homeAwsRegion),
+    keys: openKeyService(clients.kms, dataKeyArn, homeAwsRegion),
   };
 }
