@@ -125,10 +125,11 @@ export function openWire(options: { connectTimeoutMs: number; requestTimeoutMs: 
     exchange: (request) =>
       new Promise((resolve, reject) => {
         let open: Dispatcher.DispatchController | null = null;
+        let expired: Error | null = null;
         const late = setTimeout(() => {
-          const error = failure('TimeoutError', `No answer within ${requestTimeoutMs} ms.`);
-          open?.abort(error);
-          reject(error);
+          expired = failure('TimeoutError', `No answer within ${requestTimeoutMs} ms.`);
+          open?.abort(expired);
+          reject(expired);
         }, requestTimeoutMs);
         const settled = () => clearTimeout(late);
         const handler = reading(request, {
@@ -142,6 +143,8 @@ export function openWire(options: { connectTimeoutMs: number; requestTimeoutMs: 
             ...handler,
             onRequestStart(controller) {
               open = controller;
+              // It waited for a connection for too long: its caller has gone, and it must not be sent any more.
+              if (expired !== null) controller.abort(expired);
             },
           },
         );
