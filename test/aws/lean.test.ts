@@ -1,6 +1,8 @@
 import { createHash } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { getCACertificates, setDefaultCACertificates } from 'node:tls';
 import { crc32 } from 'node:zlib';
 import { afterEach, describe, expect, test } from 'vitest';
 import { regionOf } from '../../regions/index.ts';
@@ -11,6 +13,7 @@ import { createBudgets } from '../../src/aws/lean/budgets.ts';
 import { createLeanClient } from '../../src/aws/lean/client.ts';
 import type { WireRequest } from '../../src/aws/lean/http.ts';
 import { systemClock } from '../../src/core/clock.ts';
+import { createPrivateCa, issueLeaf } from '../../src/tls/certificates.ts';
 
 const eu = regionOf('eu') as Region;
 const awsRegion = 'eu-central-1';
@@ -129,6 +132,70 @@ describe('a call', () => {
     expect(signedAt[1]).not.toBe(signedAt[0]);
     expect(signedAt[1]).toBe(new Date(date).toISOString().replaceAll(/[-:]/g, '').slice(0, 11));
   });
+});
+
+describe('over TLS', () => {
+  const now = systemClock.now();
+  async function served(names: { dnsNames: string[]; ipAddresses: string[] }) {
+    const ca = await createPrivateCa({ commonName: 'test', now });
+    const { certPem, keyPem } = await issueLeaf(ca, { ...names, now });
+    let asked = 0;
+    const server = createTlsServer({ cert: certPem, key: keyPem }, (request, response) => {
+      asked += 1;
+      good(request, response);
+    });
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+    const endpoints = { ebs: `https://127.0.0.1:${(server.address() as AddressInfo).port}` };
+    const aws = createAwsClients({ region: eu, credentials, endpoints });
+    const usual = getCACertificates('default');
+    closing.push(async () => {
+      setDefaultCACertificates(usual);
+      aws.destroy();
+      await new Promise((done) => server.close(done));
+    });
+    return { ca, blocks: aws.for(awsRegion).lean.blocks, asked: () => asked };
+  }
+
+  test('a block comes from a server that a known authority vouches for', async () => {
+    const { ca, blocks, asked } = await served({ dnsNames: [], ipAddresses: ['127.0.0.1'] });
+    setDefaultCACertificates([ca.certPem]);
+    for (const index of [1, 2, 3]) expect((await blocks.get({ ...block, index })).bytes).toHaveLength(bytes.length);
+    expect(asked()).toBe(3);
+  });
+
+  test('nothing is sent to a server that nobody vouches for', async () => {
+    const { blocks, asked } = await served({ dnsNames: [], ipAddresses: ['127.0.0.1'] });
+    await expect(blocks.get(block)).rejects.toMatchObject({ name: 'UNABLE_TO_VERIFY_LEAF_SIGNATURE' });
+    expect(asked()).toBe(0);
+  });
+
+  test("nothing is sent to a server with another's name", async () => {
+    const { ca, blocks, asked } = await served({ dnsNames: ['other.example'], ipAddresses: ['127.0.0.9'] });
+    setDefaultCACertificates([ca.certPem]);
+    await expect(blocks.get(block)).rejects.toMatchObject({ name: 'ERR_TLS_CERT_ALTNAME_INVALID' });
+    expect(asked()).toBe(0);
+  });
+});
+
+test('jobs of one process share what may be under way in an account', async () => {
+  let [running, most] = [0, 0];
+  const server = createServer((request, response) => {
+    most = Math.max(most, (running += 1));
+    setTimeout(() => ((running -= 1), good(request, response)), 5);
+  });
+  await new Promise<void>((done) => server.listen(0, '127.0.0.1', done));
+  const endpoints = { ebs: `http://127.0.0.1:${(server.address() as AddressInfo).port}` };
+  const budgets = createBudgets(systemClock, { floor: 3, start: 3, ceiling: 3, targetPerSec: 100_000 });
+  const jobs = ['a', 'b', 'c'].map(() => createAwsClients({ region: eu, credentials, endpoints, budgets }));
+  const reads = jobs.flatMap((job, snapshot) =>
+    Array.from({ length: 10 }, (_, index) =>
+      job.for(awsRegion).lean.blocks.get({ ...block, snapshotId: `snap-${snapshot}`, index }),
+    ),
+  );
+  expect(await Promise.all(reads)).toHaveLength(30);
+  expect(most).toBe(3);
+  for (const job of jobs) job.destroy();
+  await new Promise((done) => server.close(done));
 });
 
 test('no byte leaves for a host outside the region', async () => {

@@ -47,7 +47,7 @@ export function openBlockCalls(
       return {
         bytes: body,
         dataLength: Number(headers['x-amz-data-length']),
-        checksum: String(headers['x-amz-checksum'] ?? ''),
+        checksum: headers['x-amz-checksum'] ?? '',
       };
     },
     async put({ snapshotId, index, bytes, sha256 }) {

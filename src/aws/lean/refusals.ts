@@ -10,11 +10,6 @@ export type Refusal = Error & {
 
 const ENTITIES: Record<string, string> = { amp: '&', lt: '<', gt: '>', quot: '"', apos: "'" };
 
-function header(answer: WireAnswer, name: string): string | undefined {
-  const value = answer.headers[name];
-  return Array.isArray(value) ? value[0] : value;
-}
-
 function element(xml: string, name: string): string {
   const [, text = ''] = new RegExp(`<${name}>([^<]*)</${name}>`).exec(xml) ?? [];
   return text.replace(/&(\w+);/g, (whole, entity: string) => ENTITIES[entity] ?? whole);
@@ -47,10 +42,10 @@ export function refusalOf(answer: WireAnswer): Refusal {
   const told: Told = text.trimStart().startsWith('<')
     ? { code: element(text, 'Code'), message: element(text, 'Message'), reason: '' }
     : toldInJson(text);
-  const code = bareCode(header(answer, 'x-amzn-errortype') ?? told.code);
+  const code = bareCode(answer.headers['x-amzn-errortype'] ?? told.code);
   const error = new Error(told.message);
   error.name = code === '' ? (answer.status === 412 ? 'PreconditionFailed' : 'Unknown') : code;
-  const requestId = header(answer, 'x-amzn-requestid') ?? header(answer, 'x-amz-request-id');
+  const requestId = answer.headers['x-amzn-requestid'] ?? answer.headers['x-amz-request-id'];
   return Object.assign(error, {
     ...(told.reason === '' ? {} : { Reason: told.reason }),
     $metadata: { httpStatusCode: answer.status, ...(requestId === undefined ? {} : { requestId }) },

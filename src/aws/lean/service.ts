@@ -54,9 +54,7 @@ export function openService(parts: {
     const request = { origin: base.origin, path: target(path, query), method, headers, body, bodyBytesMax };
     const answer = await wire.exchange(request);
     if (answer.status >= 200 && answer.status < 300) return answer;
-    const { date } = answer.headers;
-    const refusal = refusalOf(answer);
-    throw Object.assign(refusal, { wrongTime: signing.learnTime(typeof date === 'string' ? date : undefined) });
+    throw Object.assign(refusalOf(answer), { wrongTime: signing.learnTime(answer.headers['date']) });
   }
 
   async function admitted(call: Call, gate: Gate): Promise<WireAnswer> {

@@ -1,0 +1,112 @@
+import { connect as connectTcp, isIP, type Socket } from 'node:net';
+import { connect as connectTls } from 'node:tls';
+import { type AnswerReader, lineError, readAnswer } from './answers.ts';
+import type { WireAnswer, WireRequest } from './http.ts';
+
+/** One connection: one request at a time, and none after the first thing that went wrong. */
+export type Connection = {
+  exchange(request: WireRequest): Promise<WireAnswer>;
+  /** May another request be sent? */
+  isOpen(): boolean;
+  destroy(error?: Error): void;
+};
+
+/** Reads land in one buffer for the life of a connection: no allocation for each piece. */
+const READ_BYTES = 65_536;
+const KEEP_ALIVE_MS = 10_000;
+
+/** The head of a request. A line break in what we were told to send would begin another: refused. */
+function headOf({ method, path, headers, body }: WireRequest): string {
+  const lines = Object.entries(headers).map(([name, value]) => `${name}: ${value}`);
+  const length = body === null ? [] : [`content-length: ${body.length}`];
+  const all = [`${method} ${path} HTTP/1.1`, ...lines, ...length];
+  if (/\s/.test(path) || all.some((line) => /[\r\n\0]/.test(line)))
+    throw lineError('MalformedRequest', 'The request holds a character that cannot be sent.');
+  return `${all.join('\r\n')}\r\n\r\n`;
+}
+
+type Pending = { reader: AnswerReader; resolve: (answer: WireAnswer) => void; reject: (error: Error) => void };
+
+function openSocket(origin: URL, take: (piece: Buffer) => void): Socket {
+  const host = origin.hostname.replace(/^\[|\]$/g, '');
+  const secure = origin.protocol === 'https:';
+  const port = origin.port === '' ? (secure ? 443 : 80) : Number(origin.port);
+  const onread = {
+    buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    callback: (count: number, buffer: Uint8Array) => {
+      take(Buffer.from(buffer.buffer, buffer.byteOffset, count));
+      return true;
+    },
+  };
+  const options = { host, port, noDelay: true, onread };
+  if (!secure) return connectTcp(options);
+  const name = isIP(host) === 0 ? { servername: host } : {};
+  return connectTls({ ...options, ...name, ALPNProtocols: ['http/1.1'] });
+}
+
+/** Opens a connection to an origin. Errors of the line have their kind in `name`: `ECONNREFUSED`, `TimeoutError`, … */
+export function openConnection(origin: URL, connectTimeoutMs: number): Connection {
+  let pending: Pending | null = null;
+  let open = true;
+  const socket = openSocket(origin, (piece) => take(piece));
+  const late = setTimeout(
+    () => destroy(lineError('TimeoutError', `No connection within ${connectTimeoutMs} ms.`)),
+    connectTimeoutMs,
+  );
+  // A connection that a firewall forgot is found out by the system, not by a request that waits a minute.
+  socket.setKeepAlive(true, KEEP_ALIVE_MS);
+  socket.once(origin.protocol === 'https:' ? 'secureConnect' : 'connect', () => clearTimeout(late));
+
+  function destroy(error: Error = lineError('ECONNRESET', 'The connection was closed.')): void {
+    open = false;
+    clearTimeout(late);
+    socket.destroy();
+    const waiting = pending;
+    pending = null;
+    waiting?.reject(error);
+  }
+  function answered(answer: WireAnswer): void {
+    const waiting = pending;
+    pending = null;
+    // An answer that came before its request was sent leaves a connection that nobody can tell the state of.
+    const reusable = answer.headers['connection']?.toLowerCase() !== 'close' && socket.writableLength === 0;
+    if (!reusable) destroy();
+    else socket.unref();
+    waiting?.resolve(answer);
+  }
+  function take(piece: Buffer): void {
+    if (pending === null) return destroy();
+    try {
+      const answer = pending.reader.feed(piece);
+      if (answer !== null) answered(answer);
+    } catch (error) {
+      destroy(error instanceof Error ? error : undefined);
+    }
+  }
+  socket.on('error', (error: NodeJS.ErrnoException) =>
+    destroy(lineError(error.code ?? error.name, error.message, error)),
+  );
+  const ended = () => {
+    const answer = pending?.reader.close() ?? null;
+    open = false;
+    if (answer !== null) answered(answer);
+    destroy(lineError('ECONNRESET', 'The answer ended too early.'));
+  };
+  socket.on('end', ended);
+  socket.on('close', ended);
+
+  return {
+    exchange: (request) =>
+      new Promise((resolve, reject) => {
+        const head = headOf(request);
+        pending = { reader: readAnswer(request.bodyBytesMax), resolve, reject };
+        socket.ref();
+        socket.cork();
+        socket.write(head, 'latin1');
+        if (request.body !== null && request.body.length > 0) socket.write(request.body);
+        socket.uncork();
+      }),
+    isOpen: () => open,
+    destroy,
+  };
+}
