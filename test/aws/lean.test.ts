@@ -11,7 +11,7 @@ import { createAwsClients } from '../../src/aws/clients.ts';
 import { reasonOf, toAwsFault } from '../../src/aws/faults.ts';
 import { createBudgets } from '../../src/aws/lean/budgets.ts';
 import { createLeanClient } from '../../src/aws/lean/client.ts';
-import type { WireRequest } from '../../src/aws/lean/http.ts';
+import type { WireRequest } from '../../src/aws/lean/wire.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { createPrivateCa, issueLeaf } from '../../src/tls/certificates.ts';
 

@@ -1,4 +1,4 @@
-import type { WireAnswer } from './http.ts';
+import type { WireAnswer } from './wire.ts';
 
 /**
  * One answer of HTTP/1.1, read from pieces of any size. It is stricter than a browser: what is not plainly well-formed

@@ -4,7 +4,7 @@ import type { Clock } from '../../core/clock.ts';
 import type { Endpoints } from '../endpoints.ts';
 import { type BlockCalls, openBlockCalls } from './blocks.ts';
 import type { Budgets } from './budgets.ts';
-import type { Wire } from './http.ts';
+import type { Wire } from './wire.ts';
 import { type ObjectCalls, openObjectCalls } from './objects.ts';
 import { openService } from './service.ts';
 import { openSigning } from './signing.ts';

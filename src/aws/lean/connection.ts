@@ -1,7 +1,7 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { type AnswerReader, lineError, readAnswer } from './answers.ts';
-import type { WireAnswer, WireRequest } from './http.ts';
+import type { WireAnswer, WireRequest } from './wire.ts';
 
 /** One connection: one request at a time, and none after the first thing that went wrong. */
 export type Connection = {

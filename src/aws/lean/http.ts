@@ -1,25 +1,6 @@
 import { lineError } from './answers.ts';
 import { type Connection, openConnection } from './connection.ts';
-
-/** One request, signed and ready to leave. `path` holds the query. */
-export type WireRequest = {
-  origin: string;
-  path: string;
-  method: 'GET' | 'PUT';
-  headers: Record<string, string>;
-  body: Uint8Array | null;
-  /** The longest body of a good answer that is taken. */
-  bodyBytesMax: number;
-};
-
-/** An answer with its whole body. Names of headers are in lower case. */
-export type WireAnswer = { status: number; headers: Record<string, string>; body: Uint8Array };
-
-/** What moves requests: the only part that knows of sockets. Errors carry their kind in `name`, as the SDK's do. */
-export type Wire = {
-  exchange(request: WireRequest): Promise<WireAnswer>;
-  destroy(): void;
-};
+import type { Wire, WireAnswer, WireRequest } from './wire.ts';
 
 type WireOptions = { connectTimeoutMs: number; requestTimeoutMs: number; connections: number };
 /** A request that waits for a connection, or for nothing any more (`left`: its time is over). */
@@ -98,8 +79,8 @@ function exchangeIn(pool: Pool, request: WireRequest, requestTimeoutMs: number):
 }
 
 /**
- * Requests over HTTP/1.1 on connections that are kept: written for two calls in a row of 512 KiB, where Node's own
- * clients spend more on a body's pieces than the engine on its hash. Bodies go into one buffer of their announced
+ * Requests over HTTP/1.1 on connections that are kept: written for bodies of 512 KiB, where Node's own clients spend
+ * more on a body's pieces than the engine on its hash. Bodies go into one buffer of their announced
  * length; nothing is decoded, redirected or tried again. One deadline covers waiting for a connection, head and body.
  *
  * @throws Error `TimeoutError`, `ECONNRESET`, `ECONNREFUSED`, …: what the line did, in `name`

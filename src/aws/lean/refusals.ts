@@ -1,4 +1,4 @@
-import type { WireAnswer } from './http.ts';
+import type { WireAnswer } from './wire.ts';
 
 /**
  * An answer that is a refusal, as an error with the fields of the SDK's own: `name` is AWS's code, `Reason` EBS's.

@@ -1,5 +1,5 @@
 import type { Clock } from '../../core/clock.ts';
-import type { Wire, WireAnswer } from './http.ts';
+import type { Wire, WireAnswer } from './wire.ts';
 import { refusalOf } from './refusals.ts';
 import { withRetries } from './retries.ts';
 import type { Signing } from './signing.ts';
