@@ -44,10 +44,18 @@ function openSocket(origin: URL, take: (piece: Buffer) => void): Socket {
   return connectTls({ ...options, ...name, ALPNProtocols: ['http/1.1'] });
 }
 
+function send(socket: Socket, head: string, body: Uint8Array | null): void {
+  socket.cork();
+  socket.write(head, 'latin1');
+  if (body !== null && body.length > 0) socket.write(body);
+  socket.uncork();
+}
+
 /** Opens a connection to an origin. Errors of the line have their kind in `name`: `ECONNREFUSED`, `TimeoutError`, … */
 export function openConnection(origin: URL, connectTimeoutMs: number): Connection {
   let pending: Pending | null = null;
   let open = true;
+  let verified = false;
   const socket = openSocket(origin, (piece) => take(piece));
   const late = setTimeout(
     () => destroy(lineError('TimeoutError', `No connection within ${connectTimeoutMs} ms.`)),
@@ -55,7 +63,11 @@ export function openConnection(origin: URL, connectTimeoutMs: number): Connectio
   );
   // A connection that a firewall forgot is found out by the system, not by a request that waits a minute.
   socket.setKeepAlive(true, KEEP_ALIVE_MS);
-  socket.once(origin.protocol === 'https:' ? 'secureConnect' : 'connect', () => clearTimeout(late));
+  const ready = origin.protocol === 'https:' ? 'secureConnect' : 'connect';
+  socket.once(ready, () => {
+    clearTimeout(late);
+    verified = true;
+  });
 
   function destroy(error: Error = lineError('ECONNRESET', 'The connection was closed.')): void {
     open = false;
@@ -101,10 +113,9 @@ export function openConnection(origin: URL, connectTimeoutMs: number): Connectio
         const head = headOf(request);
         pending = { reader: readAnswer(request.bodyBytesMax), resolve, reject };
         socket.ref();
-        socket.cork();
-        socket.write(head, 'latin1');
-        if (request.body !== null && request.body.length > 0) socket.write(request.body);
-        socket.uncork();
+        // A session's token goes to nobody whose certificate has not been checked.
+        if (verified) send(socket, head, request.body);
+        else socket.once(ready, () => send(socket, head, request.body));
       }),
     isOpen: () => open,
     destroy,
