@@ -1,35 +1,17 @@
 #!/usr/bin/python3
-"""Reads a backup vault without the program that wrote it.
+"""Reads a backup vault without the program that wrote it: a second implementation of docs/format.md.
 
-A second implementation of docs/format.md, for the day on which the first one is not at hand. It needs Python 3.11,
-python3-cryptography and python3-zstandard (Debian 12), the vault's objects as files, and either the opened data keys
-(KEYS.json) or the private recovery key.
-
-    read-vault.py list    --repo DIR (--keys KEYS.json | --recovery-key KEY.pem)
-    read-vault.py restore --repo DIR (--keys ... | --recovery-key ...) --point ID --volume ID --out FILE
-    read-vault.py vectors --repo DIR
-
-When list or restore fails, the first line of standard error is the class of the failure alone.
+It needs Python 3.11, python3-cryptography and python3-zstandard (Debian 12), the vault's objects as files, and either
+the opened data keys (KEYS.json) or the private recovery key. See --help for the usage. When list or restore fails,
+the first line of standard error is the class of the failure alone.
 """
 
 from __future__ import annotations
 
-import argparse
-import hashlib
-import hmac
-import json
-import os
-import re
-import shutil
-import struct
-import sys
-import tempfile
-import zlib
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator
-from dataclasses import dataclass
+import argparse, hashlib, hmac, json, os, re, shutil, struct, sys, tempfile, zlib
+from functools import lru_cache
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, Callable, Iterator, NamedTuple
 
 import zstandard
 from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
@@ -38,49 +20,29 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-HEADER_BYTES = 84
-TAG_BYTES = 16
-MIB = 1 << 20
-PAGE_LIMIT = 64 * MIB
-PACK_LIMIT = 256 * MIB
+HEADER_BYTES, TAG_BYTES = 84, 16
+PAGE_LIMIT, PACK_LIMIT = 64 << 20, 256 << 20
 DIRECTORY_SLOT = 0xFFFFFFFF
-LEAF_BLOCKS = 1024
-NODE_LEAVES = 512
+DIRECTORY_ENTRY = struct.Struct(">IIB32s")
+LEAF_BLOCKS, NODE_LEAVES = 1024, 512
 LEAF, NODE = 1, 2
 RSA_RECIPIENT = 3
-ID = r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}"
+ID, ATTEMPT, DIGEST, ANYTHING = r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}", r"[0-9a-f]{32}", r"[0-9a-f]{64}", r"(?s:.*)"
 TIME = r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt][0-9:.]{8,24}([Zz]|[+-][0-9]{2}:[0-9]{2})"
 
-
 class VaultError(Exception):
-    """A failure of one of the document's classes."""
-
-    def __init__(self, kind: str, why: str) -> None:
-        super().__init__(f"{kind}: {why}")
-        self.kind = kind
-        self.why = why
-
+    """A failure: one of the document's classes, and an explanation."""
 
 def require(condition: bool, why: str, kind: str = "object_corrupt") -> None:
     if not condition:
         raise VaultError(kind, why)
 
-
-# --- Bytes ------------------------------------------------------------------------------------------------------------
-
-
-def text(value: str) -> bytes:
-    encoded = value.encode()
-    return struct.pack(">H", len(encoded)) + encoded
-
-
+# --- Bytes, files and JSON: nothing is used before it was checked
 class Cursor:
     """Takes fields from the front of some bytes, and never more than there are."""
 
     def __init__(self, data: bytes, what: str) -> None:
-        self.data = data
-        self.what = what
-        self.at = 0
+        self.data, self.what, self.at = data, what, 0
 
     def take(self, count: int) -> bytes:
         require(count <= len(self.data) - self.at, f"{self.what}: a field goes beyond the end")
@@ -94,40 +56,16 @@ class Cursor:
         return self.fields(layout)[0]
 
     def text(self) -> str:
-        raw = self.take(self.number("H"))
         try:
-            return raw.decode()
+            return self.take(self.number("H")).decode()
         except UnicodeDecodeError:
             raise VaultError("object_corrupt", f"{self.what}: a text is not UTF-8") from None
-
-    def id(self) -> str:
-        # Ids become parts of file names: one with a slash in it must not get that far.
-        value = self.text()
-        require(re.fullmatch(ID, value) is not None, f"{self.what}: a text is not an id")
-        return value
 
     def table(self, entry: Callable[[], Any]) -> list[Any]:
         return [entry() for _ in range(self.number("H"))]
 
     def end(self) -> None:
         require(self.at == len(self.data), f"{self.what}: bytes behind the end")
-
-
-class Recent:
-    """The last few results of something that is slow to make."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit = limit
-        self.kept: OrderedDict[Hashable, Any] = OrderedDict()
-
-    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
-        if key not in self.kept:
-            self.kept[key] = make()
-            if len(self.kept) > self.limit:
-                self.kept.popitem(last=False)
-        self.kept.move_to_end(key)
-        return self.kept[key]
-
 
 class Store:
     """The tenant's objects, as files."""
@@ -143,73 +81,44 @@ class Store:
         require(self.has(name), name, "object_missing")
         return (self.base / name).stat().st_size
 
-    def read(self, name: str, offset: int, length: int) -> bytes:
-        require(0 <= offset and 0 <= length and offset + length <= self.size(name), f"{name}: too short")
+    def read(self, name: str, offset: int = 0, length: int | None = None) -> bytes:
+        rest = self.size(name) - offset
+        length = rest if length is None else length
+        require(0 <= length <= min(rest, PACK_LIMIT), f"{name}: too short, or too long")
         with open(self.base / name, "rb") as file:
             file.seek(offset)
             data = file.read(length)
         require(len(data) == length, f"{name}: too short")
         return data
 
-    def read_all(self, name: str, limit: int) -> bytes:
-        size = self.size(name)
-        require(size <= limit, f"{name}: too long")
-        return self.read(name, 0, size)
-
-    def points(self) -> list[tuple[str, str]]:
-        roots = (self.base / "v1").glob("*/roots/*")
-        names = [(path.parts[-3], path.name) for path in roots if path.is_file()]
-        return sorted(pair for pair in names if all(re.fullmatch(ID, part) for part in pair))
-
-
-# --- JSON -------------------------------------------------------------------------------------------------------------
-
-
-def parse_json(data: bytes, what: str) -> dict[str, Any]:
+def parse_json(data: bytes, what: str, form: str | None = None) -> dict[str, Any]:
     try:
         value = json.loads(data.decode())
     except (ValueError, RecursionError):
         raise VaultError("object_corrupt", f"{what} is not JSON") from None
     require(isinstance(value, dict), f"{what} is not a JSON object")
+    if form:
+        require(string(value, "format", ANYTHING) == form, f"{what} is not {form}", "unsupported_format")
     return value
-
 
 def integer(owner: Any, name: str, low: int, high: int) -> int:
     value = owner.get(name) if isinstance(owner, dict) else None
     require(type(value) is int and low <= value <= high, f"member {name} is not a number from {low} to {high}")
     return value
 
-
 def string(owner: Any, name: str, pattern: str) -> str:
     value = owner.get(name) if isinstance(owner, dict) else None
-    require(isinstance(value, str) and re.fullmatch(pattern, value) is not None, f"member {name} is missing or malformed")
+    require(isinstance(value, str) and bool(re.fullmatch(pattern, value)), f"member {name} is missing or malformed")
     return value
 
-
-def check_format(owner: dict[str, Any], expected: str) -> None:
-    found = string(owner, "format", r"(?s).*")
-    require(found == expected, f"the format is not {expected}", "unsupported_format")
-
-
-# --- Keys -------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Attempt:
+# --- Keys
+class Attempt(NamedTuple):
     volume: str
     run: str
     hex: str  # empty for the id key of a scope
 
-
-@dataclass(frozen=True)
-class KeyObject:
-    fields: tuple[str, ...]  # cell, tenant, volume, run, attempt, key
-    label: bytes  # the same as they stand in the object
-    recipients: list[tuple[int, str, bytes]]
-
-
-def parse_key_object(raw: bytes, name: str) -> KeyObject:
-    require(len(raw) > 5 + 32, f"{name}: too short")
+def parse_key_object(raw: bytes, name: str) -> tuple[tuple[str, ...], bytes, list[tuple[int, str, bytes]]]:
+    """The six fields, the same as they stand in the object, and the recipients."""
     require(hashlib.sha256(raw[:-32]).digest() == raw[-32:], f"{name}: SHA-256 does not match")
     cursor = Cursor(raw[:-32], name)
     require(cursor.take(4) == b"DMKY", f"{name}: not a key object")
@@ -220,114 +129,85 @@ def parse_key_object(raw: bytes, name: str) -> KeyObject:
     require(count > 0, f"{name}: no recipient")
     recipients = [(cursor.number("B"), cursor.text(), cursor.take(cursor.number("H"))) for _ in range(count)]
     cursor.end()
-    return KeyObject(fields, label, recipients)
-
-
-class GivenKeys:
-    """KEYS.json: data keys that somebody with the key service has opened."""
-
-    def __init__(self, data: bytes) -> None:
-        value = parse_json(data, "KEYS.json")
-        check_format(value, "domicile-keys/v1")
-        self.scope = (string(value, "cell", r"(?s).*"), string(value, "tenant", r"(?s).*"))
-        self.keys = value.get("keys")
-        require(isinstance(self.keys, dict), "KEYS.json: member keys is not an object")
-        for name in self.keys:
-            string(self.keys, name, "[0-9a-f]{64}")
-
-    def open(self, name: str, key: KeyObject) -> bytes | None:
-        return bytes.fromhex(self.keys[name]) if name in self.keys else None
-
-
-class RecoveryKey:
-    """The tenant's private key, a recipient of kind 3."""
-
-    scope = None  # the key objects tell
-
-    def __init__(self, pem: bytes) -> None:
-        try:
-            self.key = serialization.load_pem_private_key(pem, password=None)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
-            raise VaultError("wrong_key", "the recovery key is not an unencrypted private key in PEM") from None
-        strong = isinstance(self.key, rsa.RSAPrivateKey) and self.key.key_size >= 3072
-        require(strong, "the recovery key is not RSA of 3,072 bits or more", "wrong_key")
-        encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-        self.name = hashlib.sha256(self.key.public_key().public_bytes(encoding, form)).hexdigest()
-
-    def open(self, name: str, key: KeyObject) -> bytes | None:
-        oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), key.label)
-        for kind, recipient, wrapped in key.recipients:
-            if kind == RSA_RECIPIENT and recipient == self.name:
-                try:
-                    return self.key.decrypt(wrapped, oaep)
-                except ValueError:
-                    continue
-        return None
-
+    return fields, label, recipients
 
 class Keyring:
     """Opens data keys, each once, and holds all of them to one cell and tenant."""
 
-    def __init__(self, store: Store, openers: list[GivenKeys | RecoveryKey]) -> None:
+    def __init__(self, store: Store, keys: Path | None, recovery_key: Path | None) -> None:
         self.store = store
-        self.openers = openers
-        self.scope: tuple[str, str] | None = next((opener.scope for opener in openers if opener.scope), None)
-        self.opened: dict[str, bytes] = {}
+        self.scope: tuple[str, ...] = ()  # without KEYS.json the first key object tells
+        self.given: dict[str, str] = {}
+        self.recovery_key: rsa.RSAPrivateKey | None = None
+        if keys:
+            value = parse_json(keys.read_bytes(), "KEYS.json", "domicile-keys/v1")
+            self.scope = (string(value, "cell", ANYTHING), string(value, "tenant", ANYTHING))
+            require(isinstance(value.get("keys"), dict), "KEYS.json: member keys is not an object")
+            self.given = {name: string(value["keys"], name, DIGEST) for name in value["keys"]}
+        if recovery_key:
+            self._load_recovery_key(recovery_key.read_bytes())
+        self.data_key = lru_cache(None)(self._data_key)
 
-    def data_key(self, owner: Attempt, key: str) -> bytes:
+    def _load_recovery_key(self, pem: bytes) -> None:
+        try:
+            key = serialization.load_pem_private_key(pem, password=None)
+        except (ValueError, TypeError, UnsupportedAlgorithm):
+            raise VaultError("wrong_key", "the recovery key is not an unencrypted private key in PEM") from None
+        strong = isinstance(key, rsa.RSAPrivateKey) and key.key_size >= 3072
+        require(strong, "the recovery key is not RSA of 3,072 bits or more", "wrong_key")
+        encoding, form = serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+        self.recipient = hashlib.sha256(key.public_key().public_bytes(encoding, form)).hexdigest()
+        self.recovery_key = key
+
+    def _data_key(self, owner: Attempt, key: str) -> bytes:
         name = "/".join(part for part in ("v1", owner.volume, "keys", owner.run, owner.hex, key) if part)
-        if name not in self.opened:
-            self.opened[name] = self._open(name, (owner.volume, owner.run, owner.hex, key))
-        return self.opened[name]
-
-    def _open(self, name: str, expected: tuple[str, ...]) -> bytes:
-        key = parse_key_object(self.store.read_all(name, PAGE_LIMIT), name)
-        scope = self.scope or key.fields[:2]
-        require(key.fields == (*scope, *expected), f"{name}: the key belongs to something else", "wrong_key")
-        data_key = next((found for opener in self.openers if (found := opener.open(name, key))), None)
-        if data_key is None or len(data_key) != 32:
-            raise VaultError("wrong_key", f"{name}: no way to open it")
+        fields, label, recipients = parse_key_object(self.store.read(name), name)
+        scope = self.scope or fields[:2]
+        require(fields == (*scope, *owner, key), f"{name}: the key belongs to something else", "wrong_key")
+        opened = bytes.fromhex(self.given.get(name, "")) or self._recover(label, recipients)
+        require(len(opened) == 32, f"{name}: nothing given opens it", "wrong_key")
         self.scope = scope
-        return data_key
+        return opened
 
+    def _recover(self, label: bytes, recipients: list[tuple[int, str, bytes]]) -> bytes:
+        oaep = padding.OAEP(padding.MGF1(hashes.SHA256()), hashes.SHA256(), label)
+        for kind, recipient, wrapped in recipients:
+            if self.recovery_key and kind == RSA_RECIPIENT and recipient == self.recipient:
+                try:
+                    return self.recovery_key.decrypt(wrapped, oaep)
+                except ValueError:
+                    continue
+        return b""
 
-# --- Sealed objects ---------------------------------------------------------------------------------------------------
+# --- Sealed objects
+def text(value: str) -> bytes:
+    return struct.pack(">H", len(value.encode())) + value.encode()
 
+def derive(key: bytes, salt: bytes, scope: tuple[str, ...], owner: Attempt, kind: str, ordinal: int) -> list[bytes]:
+    """The AEAD key, base nonce and commitment of one object."""
+    info = b"".join(map(text, ("domicile/v1", *scope, *owner, kind))) + struct.pack(">I", ordinal)
+    out = HKDF(algorithm=hashes.SHA512(), length=76, salt=salt, info=info).derive(key)
+    return [out[:32], out[32:44], out[44:]]
 
-@dataclass(frozen=True)
-class Header:
-    attempt: str
-    salt: bytes
-    commitment: bytes
+def block_id(id_key: bytes, block: bytes) -> bytes:
+    return hmac.digest(id_key, hashlib.sha256(block).digest(), "sha256")
 
-
-def parse_header(raw: bytes, name: str) -> Header:
-    require(struct.unpack(">I", raw[80:])[0] == zlib.crc32(raw[:80]), f"{name}: the header's CRC does not match")
+def parse_header(raw: bytes, name: str) -> tuple[str, bytes, bytes]:
+    """Attempt, salt and commitment."""
+    require(raw[80:] == struct.pack(">I", zlib.crc32(raw[:80])), f"{name}: the header's CRC does not match")
     require(raw[:4] == b"DMCL", f"{name}: not a sealed object")
     require(raw[4] == 1, f"{name}: another version", "unsupported_format")
-    return Header(raw[8:24].hex(), raw[24:48], raw[48:80])
-
-
-def derive(data_key: bytes, salt: bytes, scope: tuple[str, str], owner: Attempt, kind: str, ordinal: int) -> tuple[bytes, bytes, bytes]:
-    """The AEAD key, base nonce and commitment of one object."""
-    context = ("domicile/v1", *scope, owner.volume, owner.run, owner.hex, kind)
-    info = b"".join(map(text, context)) + struct.pack(">I", ordinal)
-    out = HKDF(algorithm=hashes.SHA512(), length=76, salt=salt, info=info).derive(data_key)
-    return out[:32], out[32:44], out[44:]
-
+    return raw[8:24].hex(), raw[24:48], raw[48:80]
 
 class Sealed:
     """An object whose commitment held: opens its slots."""
 
     def __init__(self, name: str, aead_key: bytes, nonce: bytes) -> None:
-        self.name = name
-        self.aead = AESGCM(aead_key)
-        self.nonce = nonce
+        self.name, self.aead, self.nonce = name, AESGCM(aead_key), nonce
 
     def open(self, slot: int, codec: int, identity: bytes, sealed: bytes, limit: int) -> bytes:
         what = f"{self.name}, slot {slot}"
-        counter = int.from_bytes(self.nonce[8:], "big") ^ slot
-        nonce = self.nonce[:8] + struct.pack(">I", counter)
+        nonce = self.nonce[:8] + struct.pack(">I", int.from_bytes(self.nonce[8:], "big") ^ slot)
         require(len(sealed) >= TAG_BYTES, f"{what}: too short")
         try:
             plain = self.aead.decrypt(nonce, sealed, struct.pack(">IB", slot, codec) + identity)
@@ -337,7 +217,6 @@ class Sealed:
         plain = decompress(plain, limit, what) if codec == 1 else plain
         require(len(plain) <= limit, f"{what}: too long")
         return plain
-
 
 def decompress(frame: bytes, limit: int, what: str) -> bytes:
     require(frame[:4] == b"\x28\xb5\x2f\xfd", f"{what}: not a Zstandard frame")
@@ -354,12 +233,8 @@ def decompress(frame: bytes, limit: int, what: str) -> bytes:
     require(decoder.eof and not decoder.unused_data, f"{what}: not one whole Zstandard frame")
     return bytes(plain)
 
-
-# --- Manifest ---------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class ObjectRef:
+# --- Manifest
+class ObjectRef(NamedTuple):
     owner: Attempt
     ordinal: int
     digest: str
@@ -369,89 +244,68 @@ class ObjectRef:
     def name(self, folder: str) -> str:
         return f"v1/{self.owner.volume}/{folder}/{self.owner.run}/{self.owner.hex}/{self.ordinal:08d}-{self.digest}"
 
+class Page(NamedTuple):
+    """A node that the root refers to, or a leaf that a node does."""
 
-@dataclass(frozen=True)
-class PageRef:
+    number: int
+    blocks: int  # stored below it
     bundle: ObjectRef
     slot: int
     offset: int
     length: int
     codec: int
 
-
-@dataclass(frozen=True)
-class Child:
-    """A node in the root, or a leaf in a node."""
-
-    number: int
-    blocks: int  # stored below it
-    page: PageRef
-
-
-@dataclass(frozen=True)
-class Extent:
-    first: int
-    count: int
-    pack: ObjectRef
-    slot: int
-
-
-@dataclass(frozen=True)
-class Root:
+class Root(NamedTuple):
     volume: str
     run: str
     kind: str
     created: str
-    volume_bytes: int
+    blocks: int
     block_bytes: int
     scope_volume: str
-    nodes: list[Child]
-    previous: tuple[str, str] | None
-
+    nodes: list[Page]
+    previous: tuple[str, str] | None  # run and digest
 
 def parse_root(data: bytes, owner: Attempt, name: str) -> Root:
-    value = parse_json(data, name)
-    check_format(value, "domicile/v1")
-    same = (string(value, "runId", ID), string(value, "attempt", "[0-9a-f]{32}")) == (owner.run, owner.hex)
-    require(same, f"{name}: the root of another run or attempt")
-    volume_bytes = integer(value, "volumeBytes", 0, 2**63 - 1)
+    value = parse_json(data, name, "domicile/v1")
+    whose = (string(value, "runId", ID), string(value, "attempt", ATTEMPT))
+    require(whose == owner[1:], f"{name}: the root of another run or attempt")
     block_bytes = integer(value, "blockBytes", 1, PAGE_LIMIT)
-    require(volume_bytes % block_bytes == 0, f"{name}: the volume is not a number of whole blocks")
+    blocks, rest = divmod(integer(value, "volumeBytes", 0, 2**63 - 1), block_bytes)
+    require(rest == 0, f"{name}: the volume is not a number of whole blocks")
     scope_volume = string(value, "scopeVolume", ID)
     require(scope_volume in (owner.volume, "tenant"), f"{name}: a dedup scope of another volume")
     previous = value.get("previous")
     if previous is not None:
-        previous = (string(previous, "runId", ID), string(previous, "sha256", "[0-9a-f]{64}"))
+        previous = (string(previous, "runId", ID), string(previous, "sha256", DIGEST))
     entries = value.get("nodes")
     require(isinstance(entries, list), f"{name}: member nodes is not a list")
     nodes = [parse_root_node(entry, owner.volume) for entry in entries]
-    check_children(nodes, volume_bytes // block_bytes, NODE_LEAVES * LEAF_BLOCKS, name)
+    check_pages(nodes, blocks, NODE_LEAVES * LEAF_BLOCKS, name)
     kind, created = string(value, "kind", "full|incremental"), string(value, "createdTime", TIME)
-    return Root(owner.volume, owner.run, kind, created, volume_bytes, block_bytes, scope_volume, nodes, previous)
+    return Root(owner.volume, owner.run, kind, created, blocks, block_bytes, scope_volume, nodes, previous)
 
-
-def parse_root_node(entry: Any, volume: str) -> Child:
-    owner = Attempt(volume, string(entry, "runId", ID), string(entry, "attempt", "[0-9a-f]{32}"))
-    ordinal = integer(entry, "ordinal", 0, 10**8 - 1)
-    bundle = ObjectRef(owner, ordinal, string(entry, "sha256", "[0-9a-f]{64}"), None, 0)
+def parse_root_node(entry: Any, volume: str) -> Page:
+    owner = Attempt(volume, string(entry, "runId", ID), string(entry, "attempt", ATTEMPT))
+    bundle = ObjectRef(owner, integer(entry, "ordinal", 0, 10**8 - 1), string(entry, "sha256", DIGEST), None, 0)
+    number, blocks = integer(entry, "number", 0, 2**32 - 1), integer(entry, "blocks", 1, NODE_LEAVES * LEAF_BLOCKS)
     offset, length = (integer(entry, member, 0, 2**32 - 1) for member in ("offset", "lengthBytes"))
-    page = PageRef(bundle, integer(entry, "slot", 0, 2**16 - 1), offset, length, integer(entry, "codec", 0, 255))
-    return Child(integer(entry, "number", 0, 2**32 - 1), integer(entry, "blocks", 1, NODE_LEAVES * LEAF_BLOCKS), page)
+    slot, codec = integer(entry, "slot", 0, 2**16 - 1), integer(entry, "codec", 0, 255)
+    return Page(number, blocks, bundle, slot, offset, length, codec)
 
+def check_pages(pages: list[Page], volume_blocks: int, span: int, what: str) -> None:
+    require(all(a.number < b.number for a, b in zip(pages, pages[1:])), f"{what}: entries do not ascend")
+    require(all(page.number * span < volume_blocks for page in pages), f"{what}: an entry beyond the volume")
 
-def check_children(children: list[Child], volume_blocks: int, span: int, what: str) -> None:
-    numbers = [child.number for child in children]
-    require(all(a < b for a, b in zip(numbers, numbers[1:])), f"{what}: entries do not ascend")
-    require(all(number * span < volume_blocks for number in numbers), f"{what}: an entry beyond the volume")
-
-
-def parse_tables(cursor: Cursor, volume: str, leaf: bool) -> list[ObjectRef]:
-    """The attempts and objects that leaves and nodes begin with."""
+def parse_tables(cursor: Cursor, number: int, volume: str, leaf: bool) -> list[ObjectRef]:
+    """The number, attempts and objects that leaves and nodes begin with."""
+    require(cursor.number("I") == number, f"{cursor.what}: the page has another number")
 
     def attempt() -> Attempt:
-        other, run, raw = cursor.text(), cursor.id(), cursor.take(16)
-        fits = other == "" or (leaf and re.fullmatch(ID, other) is not None)
-        require(fits, f"{cursor.what}: not a volume's id")
+        other, run, raw = cursor.text(), cursor.text(), cursor.take(16)
+        # Ids become parts of file names: one with a slash in it must not get that far.
+        fits = all(re.fullmatch(ID, name) for name in (other or volume, run)) and (leaf or not other)
+        require(fits, f"{cursor.what}: an attempt of something that is no id")
         return Attempt(other or volume, run, raw.hex())
 
     def entry() -> ObjectRef:
@@ -463,284 +317,214 @@ def parse_tables(cursor: Cursor, volume: str, leaf: bool) -> list[ObjectRef]:
     attempts = cursor.table(attempt)
     return cursor.table(entry)
 
+def parse_node(data: bytes, node: Page, root: Root) -> list[Page]:
+    cursor = Cursor(data, f"node {node.number}")
+    bundles = parse_tables(cursor, node.number, root.volume, leaf=False)
 
-def parse_node(data: bytes, node: Child, root: Root, what: str) -> list[Child]:
-    cursor = Cursor(data, what)
-    require(cursor.number("I") == node.number, f"{what}: another node's number")
-    bundles = parse_tables(cursor, root.volume, leaf=False)
-
-    def entry() -> Child:
+    def entry() -> Page:
         leaf, bundle, slot, offset, length, codec, blocks = cursor.fields("HHHIIBH")
-        require(leaf < NODE_LEAVES and bundle < len(bundles), f"{what}: an entry out of range")
-        require(1 <= blocks <= LEAF_BLOCKS, f"{what}: a leaf of {blocks} blocks")
-        return Child(NODE_LEAVES * node.number + leaf, blocks, PageRef(bundles[bundle], slot, offset, length, codec))
+        require(leaf < NODE_LEAVES and bundle < len(bundles), f"{cursor.what}: an entry out of range")
+        require(1 <= blocks <= LEAF_BLOCKS, f"{cursor.what}: a leaf of {blocks} blocks")
+        return Page(NODE_LEAVES * node.number + leaf, blocks, bundles[bundle], slot, offset, length, codec)
 
     leaves = cursor.table(entry)
     cursor.end()
-    check_children(leaves, root.volume_bytes // root.block_bytes, LEAF_BLOCKS, what)
-    require(sum(leaf.blocks for leaf in leaves) == node.blocks, f"{what}: not as many blocks as the root says")
+    check_pages(leaves, root.blocks, LEAF_BLOCKS, cursor.what)
+    require(sum(leaf.blocks for leaf in leaves) == node.blocks, f"{cursor.what}: not as many blocks as the root says")
     return leaves
 
-
-def parse_leaf(data: bytes, leaf: Child, root: Root, what: str) -> list[Extent]:
-    cursor = Cursor(data, what)
-    require(cursor.number("I") == leaf.number, f"{what}: another leaf's number")
-    packs = parse_tables(cursor, root.volume, leaf=True)
+def parse_leaf(data: bytes, leaf: Page, root: Root) -> list[tuple[int, int, ObjectRef, int]]:
+    """Extents: first block, count, pack, first slot."""
+    cursor = Cursor(data, f"leaf {leaf.number}")
+    packs = parse_tables(cursor, leaf.number, root.volume, leaf=True)
     base = LEAF_BLOCKS * leaf.number
-    limit = min(LEAF_BLOCKS, root.volume_bytes // root.block_bytes - base)
+    limit = min(LEAF_BLOCKS, root.blocks - base)
     free = 0  # the first block that no extent before covers
 
-    def entry() -> Extent:
+    def entry() -> tuple[int, int, ObjectRef, int]:
         nonlocal free
         first, count, pack, slot = cursor.fields("HHHH")
-        require(free <= first and count > 0 and first + count <= limit, f"{what}: an extent out of order or range")
-        require(pack < len(packs), f"{what}: an extent of a pack that is not in the table")
+        require(free <= first and count > 0 and first + count <= limit, f"{cursor.what}: an extent out of order")
+        require(pack < len(packs), f"{cursor.what}: an extent of a pack that is not in the table")
         free = first + count
-        return Extent(base + first, count, packs[pack], slot)
+        return base + first, count, packs[pack], slot
 
     extents = cursor.table(entry)
     cursor.end()
-    require(sum(extent.count for extent in extents) == leaf.blocks, f"{what}: not as many blocks as the node says")
+    require(sum(extent[1] for extent in extents) == leaf.blocks, f"{cursor.what}: not as many blocks as the node says")
     return extents
 
-
-# --- Reading ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Pack:
-    sealed: Sealed
-    end_of_slots: int
-    directory: bytes
-
-    def entry(self, slot: int) -> tuple[int, int, int, bytes]:
-        """Offset, length, codec and block id of a slot."""
-        require(slot < len(self.directory) // 41, f"{self.sealed.name}: no slot {slot}")
-        offset, length, codec, block_id = struct.unpack_from(">IIB32s", self.directory, 41 * slot)
-        inside = HEADER_BYTES <= offset and offset + length <= self.end_of_slots
-        require(inside, f"{self.sealed.name}: slot {slot} is not among the slots")
-        return offset, length, codec, block_id
-
-
+# --- Reading
 class Vault:
-    def __init__(self, repo: Path, openers: list[GivenKeys | RecoveryKey]) -> None:
+    def __init__(self, repo: Path, keys: Path | None, recovery_key: Path | None) -> None:
         self.store = Store(repo)
-        self.keyring = Keyring(self.store, openers)
-        self.bundles = Recent(64)
-        self.packs = Recent(16)
+        self.keyring = Keyring(self.store, keys, recovery_key)
+        self.bundle = lru_cache(64)(self._bundle)
+        self.pack = lru_cache(16)(self._pack)
 
     def root(self, volume: str, run: str) -> Root:
         name = f"v1/{volume}/roots/{run}"
         valid = all(re.fullmatch(ID, part) for part in (volume, run))
         require(valid and self.store.has(name), f"no point {run} of volume {volume}", "not_found")
         header = self.store.read(name, 0, HEADER_BYTES)
-        owner = Attempt(volume, run, parse_header(header, name).attempt)
+        owner = Attempt(volume, run, parse_header(header, name)[0])
         sealed = self._unseal(header, name, owner, "index", "root", 0)
-        body = self.store.read_all(name, HEADER_BYTES + 1 + PAGE_LIMIT + TAG_BYTES)[HEADER_BYTES:]
+        body = self.store.read(name, HEADER_BYTES)
         require(len(body) > TAG_BYTES, f"{name}: too short")
         return parse_root(sealed.open(0, body[0], b"", body[1:], PAGE_LIMIT), owner, name)
 
     def blocks(self, root: Root) -> Iterator[tuple[int, bytes]]:
         """Every stored block with its index, in ascending order."""
         for node in root.nodes:
-            for leaf in parse_node(self._page(NODE, node), node, root, f"node {node.number}"):
-                for extent in parse_leaf(self._page(LEAF, leaf), leaf, root, f"leaf {leaf.number}"):
-                    for n in range(extent.count):
-                        yield extent.first + n, self._block(root, extent.pack, extent.slot + n)
+            for leaf in parse_node(self._page(NODE, node), node, root):
+                for first, count, pack, slot in parse_leaf(self._page(LEAF, leaf), leaf, root):
+                    for n in range(count):
+                        yield first + n, self._block(root, pack, slot + n)
 
     def check_previous(self, root: Root) -> None:
-        if root.previous is None:
-            return
-        run, digest = root.previous
+        run, digest = root.previous or ("", "")
         name = f"v1/{root.volume}/roots/{run}"
-        if self.store.has(name):
-            found = hashlib.sha256(self.store.read_all(name, 2 * PAGE_LIMIT)).hexdigest()
+        if root.previous and self.store.has(name):
+            found = hashlib.sha256(self.store.read(name)).hexdigest()
             require(found == digest, f"the head chain is broken between {root.run} and {run}")
 
     def _unseal(self, raw: bytes, name: str, owner: Attempt, key: str, kind: str, ordinal: int) -> Sealed:
-        header = parse_header(raw, name)
+        attempt, salt, stated = parse_header(raw, name)
         data_key = self.keyring.data_key(owner, key)
-        assert self.keyring.scope  # known as soon as one key is open
-        aead_key, nonce, commitment = derive(data_key, header.salt, self.keyring.scope, owner, kind, ordinal)
-        same = hmac.compare_digest(commitment, header.commitment) and header.attempt == owner.hex
+        aead_key, nonce, commitment = derive(data_key, salt, self.keyring.scope, owner, kind, ordinal)
+        same = hmac.compare_digest(commitment, stated) and attempt == owner.hex
         require(same, f"{name}: the commitment does not match", "wrong_key")
         return Sealed(name, aead_key, nonce)
 
-    def _page(self, kind: int, child: Child) -> bytes:
-        page, bundle = child.page, child.page.bundle
-        name = bundle.name("index")
-        size = self.store.size(name)
-        require(bundle.size in (None, size), f"{name}: not of the size that is stated")
+    def _bundle(self, ref: ObjectRef) -> Sealed:
+        name = ref.name("index")
+        require(ref.size in (None, self.store.size(name)), f"{name}: not of the size that is stated")
+        return self._unseal(self.store.read(name, 0, HEADER_BYTES), name, ref.owner, "index", "index", ref.ordinal)
 
-        def opened() -> Sealed:
-            return self._unseal(self.store.read(name, 0, HEADER_BYTES), name, bundle.owner, "index", "index", bundle.ordinal)
+    def _page(self, kind: int, page: Page) -> bytes:
+        sealed = self.bundle(page.bundle)
+        inside = HEADER_BYTES <= page.offset and page.length <= PAGE_LIMIT + TAG_BYTES
+        require(inside, f"{sealed.name}: a page in the header, or too long")
+        data = self.store.read(sealed.name, page.offset, page.length)
+        return sealed.open(page.slot, page.codec, struct.pack(">BI", kind, page.number), data, PAGE_LIMIT)
 
-        sealed = self.bundles.get(name, opened)
-        require(HEADER_BYTES <= page.offset, f"{name}: a page inside of the header")
-        require(page.length <= PAGE_LIMIT + TAG_BYTES, f"{name}: a page too long")
-        data = self.store.read(name, page.offset, page.length)
-        return sealed.open(page.slot, page.codec, struct.pack(">BI", kind, child.number), data, PAGE_LIMIT)
-
-    def _block(self, root: Root, ref: ObjectRef, slot: int) -> bytes:
-        pack: Pack = self.packs.get(ref, lambda: self._pack(ref))
-        offset, length, codec, block_id = pack.entry(slot)
-        name = pack.sealed.name
-        block = pack.sealed.open(slot, codec, block_id, self.store.read(name, offset, length), root.block_bytes)
-        require(len(block) == root.block_bytes, f"{name}, slot {slot}: not as long as a block")
-        id_key = self.keyring.data_key(Attempt(root.scope_volume, "scope", ""), "id")
-        found = hmac.digest(id_key, hashlib.sha256(block).digest(), "sha256")
-        require(hmac.compare_digest(found, block_id), f"{name}, slot {slot}: the block is not the one of its id")
-        return block
-
-    def _pack(self, ref: ObjectRef) -> Pack:
-        """Opens a pack by its end: u8 codec, directory, u32 length of both, the header's copy."""
+    def _pack(self, ref: ObjectRef) -> tuple[Sealed, bytes]:
+        """Opens a pack by its end: u8 codec, directory, u32 length of both, the header's copy. Gives the directory."""
         name = ref.name("packs")
         size = self.store.size(name)
         require(size == ref.size and size <= PACK_LIMIT, f"{name}: not of the size that is stated, or too large")
-        end = size - HEADER_BYTES - 4
-        require(HEADER_BYTES <= ref.directory and ref.directory + 1 + TAG_BYTES <= end, f"{name}: no place for a directory")
+        length = size - HEADER_BYTES - 4 - ref.directory  # of codec and directory
+        require(HEADER_BYTES <= ref.directory and length > TAG_BYTES, f"{name}: no place for a directory")
         tail = self.store.read(name, ref.directory, size - ref.directory)
         key = f"pack-{ref.ordinal // 1000:06d}"
         sealed = self._unseal(tail[-HEADER_BYTES:], name, ref.owner, key, "pack", ref.ordinal)
-        stated = struct.unpack(">I", tail[-HEADER_BYTES - 4 : -HEADER_BYTES])[0]
-        require(stated == end - ref.directory, f"{name}: the directory is not as long as it says")
-        plain = sealed.open(DIRECTORY_SLOT, tail[0], b"", tail[1:stated], PAGE_LIMIT)
-        cursor = Cursor(plain, f"{name}, directory")
-        directory = cursor.take(41 * cursor.number("H"))
+        agreed = tail[length:-HEADER_BYTES] == struct.pack(">I", length)
+        require(agreed, f"{name}: the directory is not as long as it says")
+        cursor = Cursor(sealed.open(DIRECTORY_SLOT, tail[0], b"", tail[1:length], PAGE_LIMIT), f"{name}, directory")
+        directory = cursor.take(DIRECTORY_ENTRY.size * cursor.number("H"))
         cursor.end()
-        return Pack(sealed, ref.directory, directory)
+        return sealed, directory
 
+    def _block(self, root: Root, ref: ObjectRef, slot: int) -> bytes:
+        sealed, directory = self.pack(ref)
+        name = sealed.name
+        require((slot + 1) * DIRECTORY_ENTRY.size <= len(directory), f"{name}: there is no slot {slot}")
+        offset, length, codec, identity = DIRECTORY_ENTRY.unpack_from(directory, slot * DIRECTORY_ENTRY.size)
+        require(HEADER_BYTES <= offset and offset + length <= ref.directory, f"{name}: slot {slot} lies elsewhere")
+        block = sealed.open(slot, codec, identity, self.store.read(name, offset, length), root.block_bytes)
+        require(len(block) == root.block_bytes, f"{name}, slot {slot}: not as long as a block")
+        found = block_id(self.keyring.data_key(Attempt(root.scope_volume, "scope", ""), "id"), block)
+        require(hmac.compare_digest(found, identity), f"{name}, slot {slot}: the block is not the one of its id")
+        return block
 
-# --- Commands ---------------------------------------------------------------------------------------------------------
-
-
-class Image:
-    """A sparse file, and the SHA-256 of it with its zeros."""
-
-    def __init__(self, file: BinaryIO) -> None:
-        self.file = file
-        self.digest = hashlib.sha256()
-        self.at = 0
-
-    def put(self, offset: int, data: bytes) -> None:
-        self._zeros(offset)
-        self.file.seek(offset)
-        self.file.write(data)
-        self.digest.update(data)
-        self.at = offset + len(data)
-
-    def finish(self, size: int) -> str:
-        self._zeros(size)
-        self.file.truncate(size)
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        return self.digest.hexdigest()
-
-    def _zeros(self, until: int) -> None:
-        zeros = bytes(MIB)
-        while self.at < until:
-            step = min(MIB, until - self.at)
-            self.digest.update(zeros[:step] if step < MIB else zeros)
-            self.at += step
-
+# --- Commands
+def hash_zeros(digest: Any, count: int) -> None:
+    zeros = memoryview(bytes(min(1 << 20, count)))
+    while count > 0:
+        digest.update(zeros[:count])
+        count -= len(zeros[:count])
 
 def restore(vault: Vault, volume: str, point: str, out: Path) -> str:
+    """Writes a sparse file, and gives the SHA-256 of it with its zeros."""
     root = vault.root(volume, point)
     part = Path(f"{out}.part")
+    digest, at, size = hashlib.sha256(), 0, root.blocks * root.block_bytes
     try:
         with open(part, "wb") as file:
-            image = Image(file)
             for index, block in vault.blocks(root):
-                image.put(index * root.block_bytes, block)
-            digest = image.finish(root.volume_bytes)
+                hash_zeros(digest, index * root.block_bytes - at)
+                file.seek(index * root.block_bytes)
+                file.write(block)
+                digest.update(block)
+                at = file.tell()
+            hash_zeros(digest, size - at)
+            file.truncate(size)
+            os.fsync(file.fileno())
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
-    return digest
-
+    return digest.hexdigest()
 
 def list_points(vault: Vault) -> None:
     """Prints the points that can be read, and only then fails for the first that cannot."""
     failure: VaultError | None = None
-    for volume, run in vault.store.points():
+    names = [path.parts[-3::2] for path in (vault.store.base / "v1").glob("*/roots/*")]
+    for volume, run in sorted(pair for pair in names if all(re.fullmatch(ID, part) for part in pair)):
         try:
             root = vault.root(volume, run)
             vault.check_previous(root)
             stored = sum(node.blocks for node in root.nodes)
-            print(volume, run, root.kind, root.created, root.volume_bytes, stored, sep="\t")
+            print(volume, run, root.kind, root.created, root.blocks * root.block_bytes, stored, sep="\t")
         except VaultError as error:
             failure = failure or error
     if failure:
         raise failure
 
+# --- Vectors: a check gives what it looked at, what was expected, and what came out
+Results = Iterator[tuple[str, Any, Any]]
 
-def open_vault(repo: Path, keys: Path | None, recovery: Path | None) -> Vault:
-    openers: list[GivenKeys | RecoveryKey] = []
-    if keys:
-        openers.append(GivenKeys(keys.read_bytes()))
-    if recovery:
-        openers.append(RecoveryKey(recovery.read_bytes()))
-    return Vault(repo, openers)
-
-
-# --- Vectors ----------------------------------------------------------------------------------------------------------
-
-
-def check_derivation(vector: dict[str, Any], _folder: Path) -> Iterator[tuple[str, Any, Any]]:
+def check_derivation(vector: dict[str, Any], _folder: Path) -> Results:
     context = {**vector, **vector.get("context", {})}
-    owner = Attempt(context["volume"], context["run"], context["attempt"])
+    scope, owner = (context["cell"], context["tenant"]), Attempt(context["volume"], context["run"], context["attempt"])
     key, salt = bytes.fromhex(vector["dataKey"]), bytes.fromhex(vector["salt"])
-    found = derive(key, salt, (context["cell"], context["tenant"]), owner, context["type"], context["ordinal"])
+    found = derive(key, salt, scope, owner, context["type"], context["ordinal"])
     for name, got in zip(("aeadKey", "baseNonce", "commitment"), found):
         yield name, vector[name], got.hex()
 
+def check_block_id(vector: dict[str, Any], _folder: Path) -> Results:
+    yield "id", vector["id"], block_id(bytes.fromhex(vector["idKey"]), bytes.fromhex(vector["block"])).hex()
 
-def check_block_id(vector: dict[str, Any], _folder: Path) -> Iterator[tuple[str, Any, Any]]:
-    key, block = bytes.fromhex(vector["idKey"]), bytes.fromhex(vector["block"])
-    yield "id", vector["id"], hmac.digest(key, hashlib.sha256(block).digest(), "sha256").hex()
-
-
-def check_point(vector: dict[str, Any], folder: Path) -> Iterator[tuple[str, Any, Any]]:
-    """Restores by KEYS.json, and by the recovery key where there is one."""
+def check_point(vector: dict[str, Any], folder: Path) -> Results:
     repo = folder / vector["repository"]
-    with tempfile.TemporaryDirectory() as scratch:
-        out = Path(scratch) / "image"
-        yield "by KEYS.json", vector["sha256"], outcome(vector, repo, repo / "KEYS.json", None, out)
-        if (repo / "recovery-key.pem").exists():
-            yield "by recovery key", vector["sha256"], outcome(vector, repo, None, repo / "recovery-key.pem", out)
+    yield "by KEYS.json", vector["sha256"], outcome(vector, repo, repo / "KEYS.json", None)
+    if (repo / "recovery-key.pem").exists():
+        yield "by recovery key", vector["sha256"], outcome(vector, repo, None, repo / "recovery-key.pem")
 
-
-def check_case(vector: dict[str, Any], folder: Path) -> Iterator[tuple[str, Any, Any]]:
+def check_case(vector: dict[str, Any], folder: Path) -> Results:
     with tempfile.TemporaryDirectory() as scratch:
         repo = Path(scratch) / "repo"
         shutil.copytree(folder / vector["repository"], repo)
         for change in vector["changes"]:
-            apply_change(change, repo)
-        expected = vector["sha256"] if vector.get("sha256") else vector["expect"]
-        yield "outcome", expected, outcome(vector, repo, repo / "KEYS.json", None, Path(scratch) / "image")
+            (change_keys if change["op"] in ("key", "scope") else change_object)(change, repo)
+        yield "outcome", vector.get("expect") or vector["sha256"], outcome(vector, repo, repo / "KEYS.json", None)
 
-
-def outcome(vector: dict[str, Any], repo: Path, keys: Path | None, recovery: Path | None, out: Path) -> str:
+def outcome(vector: dict[str, Any], repo: Path, keys: Path | None, recovery_key: Path | None) -> str:
     """What a restore ends with: the image's SHA-256, or the class of the failure."""
-    try:
-        return restore(open_vault(repo, keys, recovery), vector["volume"], vector["point"], out)
-    except VaultError as error:
-        return error.kind
+    with tempfile.TemporaryDirectory() as scratch:
+        try:
+            return restore(Vault(repo, keys, recovery_key), vector["volume"], vector["point"], Path(scratch, "image"))
+        except VaultError as error:
+            return error.args[0]
 
-
-def apply_change(change: dict[str, Any], repo: Path) -> None:
-    op = change["op"]
-    if op in ("key", "scope"):
-        return change_keys(change, repo / "KEYS.json")
-    path = repo / "objects" / change["from" if op == "copy" else "object"]
-    data = b"" if op == "replace" else path.read_bytes()
+def change_object(change: dict[str, Any], repo: Path) -> None:
+    op, path = change["op"], repo / "objects" / change.get("object", change.get("from"))
     if op == "delete":
         return path.unlink()
+    data = bytearray(b"" if op == "replace" else path.read_bytes())
     if op == "flip":
-        at = change["at"] % len(data)
-        data = data[:at] + bytes([data[at] ^ change["mask"]]) + data[at + 1 :]
+        data[change["at"]] ^= change["mask"]
     elif op == "truncate":
-        data = data[: change["bytes"]]
+        del data[change["bytes"] :]
     elif op in ("append", "replace"):
         data += bytes.fromhex(change["hex"])
     elif op == "copy":
@@ -750,60 +534,44 @@ def apply_change(change: dict[str, Any], repo: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(data)
 
-
-def change_keys(change: dict[str, Any], path: Path) -> None:
-    keys = json.loads(path.read_text())
+def change_keys(change: dict[str, Any], repo: Path) -> None:
+    value = json.loads((repo / "KEYS.json").read_text())
     if change["op"] == "scope":
-        keys.update({member: change[member] for member in ("cell", "tenant") if member in change})
+        value.update({member: change[member] for member in ("cell", "tenant") if member in change})
     elif change["hex"] is None:
-        keys["keys"].pop(change["object"], None)
+        value["keys"].pop(change["object"], None)
     else:
-        keys["keys"][change["object"]] = change["hex"]
-    path.write_text(json.dumps(keys))
+        value["keys"][change["object"]] = change["hex"]
+    (repo / "KEYS.json").write_text(json.dumps(value))
 
-
-CHECKS = {"derivations": check_derivation, "blockIds": check_block_id, "points": check_point, "cases": check_case}
-
+def disagreements(check: Callable[[Any, Path], Results], vector: Any, folder: Path) -> list[str]:
+    try:
+        return [f"{what}: expected {want}, got {got}" for what, want, got in check(vector, folder) if want != got]
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError, OSError) as error:
+        return [f"the vector cannot be run: {error!r}"]
 
 def run_vectors(folder: Path) -> bool:
     vectors = parse_json((folder / "vectors.json").read_bytes(), "vectors.json")
-    agreed = True
-    for kind, check in CHECKS.items():
+    checks = {"derivations": check_derivation, "blockIds": check_block_id, "points": check_point, "cases": check_case}
+    wrong = 0
+    for kind, check in checks.items():
         entries = vectors.get(kind)
         require(isinstance(entries, list) and len(entries) > 0, f"vectors.json has no {kind}")
-        good = 0
-        for number, vector in enumerate(entries):
-            wrong = disagreements(check, vector, folder)
-            for line in wrong:
-                print(f"{kind}[{number}] {label(vector)}: {line}")
-            good += not wrong
-        print(f"{kind}: {good} of {len(entries)} agree")
-        agreed = agreed and good == len(entries)
-    return agreed
-
-
-def disagreements(check: Callable[..., Iterator[tuple[str, Any, Any]]], vector: Any, folder: Path) -> list[str]:
-    try:
-        results = list(check(vector, folder))
-    except (AttributeError, KeyError, TypeError, ValueError, OSError) as error:
-        return [f"the vector cannot be run: {error!r}"]
-    return [f"{what}: expected {expected}, got {got}" for what, expected, got in results if expected != got]
-
-
-def label(vector: Any) -> str:
-    members = vector if isinstance(vector, dict) else {}
-    return str(members.get("id") or members.get("name") or members.get("point") or "")
-
+        results = [disagreements(check, vector, folder) for vector in entries]
+        for number, (vector, lines) in enumerate(zip(entries, results)):
+            name = next((vector[key] for key in ("name", "id", "point") if key in vector), "")
+            for line in lines:
+                print(f"{kind}[{number}] {name} {line}")
+        print(f"{kind}: {results.count([])} of {len(entries)} agree")
+        wrong += len(entries) - results.count([])
+    return wrong == 0
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description="Reads a backup vault (docs/format.md).")
     parser.add_argument("command", choices=("list", "restore", "vectors"))
     parser.add_argument("--repo", type=Path, required=True)
-    parser.add_argument("--keys", type=Path)
-    parser.add_argument("--recovery-key", type=Path)
-    parser.add_argument("--point")
-    parser.add_argument("--volume")
-    parser.add_argument("--out", type=Path)
+    for name, kind in (("keys", Path), ("recovery-key", Path), ("point", str), ("volume", str), ("out", Path)):
+        parser.add_argument(f"--{name}", type=kind)
     args = parser.parse_args()
     if args.command != "vectors" and not (args.keys or args.recovery_key):
         parser.error("--keys or --recovery-key is needed")
@@ -811,24 +579,22 @@ def arguments() -> argparse.Namespace:
         parser.error("restore needs --point, --volume and --out")
     return args
 
-
 def main() -> int:
     args = arguments()
     try:
         if args.command == "vectors":
             return 0 if run_vectors(args.repo) else 1
-        vault = open_vault(args.repo, args.keys, args.recovery_key)
+        vault = Vault(args.repo, args.keys, args.recovery_key)
         if args.command == "list":
             list_points(vault)
         else:
             print(restore(vault, args.volume, args.point, args.out))
         return 0
     except VaultError as error:
-        print(error.kind, error.why, sep="\n", file=sys.stderr)
+        print(*error.args, sep="\n", file=sys.stderr)
     except OSError as error:  # a full disk is no fault of the vault, and gets no class of the document's
         print("io_error", error, sep="\n", file=sys.stderr)
     return 1
-
 
 if __name__ == "__main__":
     sys.exit(main())
