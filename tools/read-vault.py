@@ -115,7 +115,7 @@ def string(owner: Any, name: str, pattern: str) -> str:
 class Attempt(NamedTuple):
     volume: str
     run: str
-    hex: str  # empty for the id key of a scope
+    hex: str
 
 def parse_key_object(raw: bytes, name: str) -> tuple[tuple[str, ...], bytes, list[tuple[int, str, bytes]]]:
     """The six fields, the same as they stand in the object, and the recipients."""
@@ -262,7 +262,7 @@ class Root(NamedTuple):
     created: str
     blocks: int
     block_bytes: int
-    scope_volume: str
+    id_key: bytes
     nodes: list[Page]
     previous: tuple[str, str] | None  # run and digest
 
@@ -273,8 +273,7 @@ def parse_root(data: bytes, owner: Attempt, name: str) -> Root:
     block_bytes = integer(value, "blockBytes", 1, PAGE_LIMIT)
     blocks, rest = divmod(integer(value, "volumeBytes", 0, 2**63 - 1), block_bytes)
     require(rest == 0, f"{name}: the volume is not a number of whole blocks")
-    scope_volume = string(value, "scopeVolume", ID)
-    require(scope_volume in (owner.volume, "tenant"), f"{name}: a dedup scope of another volume")
+    id_key = bytes.fromhex(string(value, "idKey", "[0-9a-f]{64}"))
     previous = value.get("previous")
     if previous is not None:
         previous = (string(previous, "runId", ID), string(previous, "sha256", DIGEST))
@@ -283,7 +282,7 @@ def parse_root(data: bytes, owner: Attempt, name: str) -> Root:
     nodes = [parse_root_node(entry, owner.volume) for entry in entries]
     check_pages(nodes, blocks, NODE_LEAVES * LEAF_BLOCKS, name)
     kind, created = string(value, "kind", "full|incremental"), string(value, "createdTime", TIME)
-    return Root(owner.volume, owner.run, kind, created, blocks, block_bytes, scope_volume, nodes, previous)
+    return Root(owner.volume, owner.run, kind, created, blocks, block_bytes, id_key, nodes, previous)
 
 def parse_root_node(entry: Any, volume: str) -> Page:
     owner = Attempt(volume, string(entry, "runId", ID), string(entry, "attempt", ATTEMPT))
@@ -398,7 +397,7 @@ class Vault:
 
     def _bundle(self, ref: ObjectRef) -> Sealed:
         name = ref.name("index")
-        require(ref.size in (None, self.store.size(name)), f"{name}: not of the size that is stated")
+        require((ref.size or 0) <= self.store.size(name), f"{name}: shorter than is stated")
         return self._unseal(self.store.read(name, 0, HEADER_BYTES), name, ref.owner, "index", "index", ref.ordinal)
 
     def _page(self, kind: int, page: Page) -> bytes:
@@ -409,12 +408,13 @@ class Vault:
         return sealed.open(page.slot, page.codec, struct.pack(">BI", kind, page.number), data, PAGE_LIMIT)
 
     def _pack(self, ref: ObjectRef) -> tuple[Sealed, bytes]:
-        """Opens a pack by its end: u8 codec, directory, u32 length of both, the header's copy. Gives the directory."""
+        """Opens a pack by its end: u8 codec, directory, u32 length of both, header. Gives the directory."""
         name = ref.name("packs")
         size = self.store.size(name)
-        require(size == ref.size and size <= PACK_LIMIT, f"{name}: not of the size that is stated, or too large")
+        require(ref.size <= min(size, PACK_LIMIT), f"{name}: shorter than is stated, or too large")
+        size = ref.size
         length = size - HEADER_BYTES - 4 - ref.directory  # of codec and directory
-        require(HEADER_BYTES <= ref.directory and length > TAG_BYTES, f"{name}: no place for a directory")
+        require(length > TAG_BYTES, f"{name}: no place for a directory")
         tail = self.store.read(name, ref.directory, size - ref.directory)
         key = f"pack-{ref.ordinal // 1000:06d}"
         sealed = self._unseal(tail[-HEADER_BYTES:], name, ref.owner, key, "pack", ref.ordinal)
@@ -430,10 +430,10 @@ class Vault:
         name = sealed.name
         require((slot + 1) * DIRECTORY_ENTRY.size <= len(directory), f"{name}: there is no slot {slot}")
         offset, length, codec, identity = DIRECTORY_ENTRY.unpack_from(directory, slot * DIRECTORY_ENTRY.size)
-        require(HEADER_BYTES <= offset and offset + length <= ref.directory, f"{name}: slot {slot} lies elsewhere")
+        require(offset + length <= ref.directory, f"{name}: slot {slot} lies elsewhere")
         block = sealed.open(slot, codec, identity, self.store.read(name, offset, length), root.block_bytes)
         require(len(block) == root.block_bytes, f"{name}, slot {slot}: not as long as a block")
-        found = block_id(self.keyring.data_key(Attempt(root.scope_volume, "scope", ""), "id"), block)
+        found = block_id(root.id_key, block)
         require(hmac.compare_digest(found, identity), f"{name}, slot {slot}: the block is not the one of its id")
         return block
 

@@ -1,6 +1,6 @@
 import { DecryptCommand, DescribeKeyCommand, GenerateDataKeyCommand, type KMSClient } from '@aws-sdk/client-kms';
 import { Fault, isFault } from '../core/faults.ts';
-import type { KeyContext, KeyService } from '../vault/ports.ts';
+import { type KeyContext, type KeyService, RECIPIENT } from '../vault/ports.ts';
 import { toAwsFault } from './faults.ts';
 
 /** The cell's own key: when it refuses, that is ours to mend. */
@@ -19,6 +19,9 @@ const contextOf = ({ cell, tenant, volume, run, purpose }: KeyContext) => ({ cel
  */
 export function openKeyService(kms: KMSClient, keyArn: string, awsRegion: string): KeyService {
   return {
+    recipient: { kind: RECIPIENT.cell, name: keyArn },
+    // A copy elsewhere is opened with that region's key: whichever kind it was wrapped as, its ARN is its own.
+    opens: ({ kind, name }) => kind !== RECIPIENT.tenant && name === keyArn,
     async generate(context) {
       try {
         const made = await kms.send(

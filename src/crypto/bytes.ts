@@ -44,6 +44,10 @@ export function createByteWriter() {
       const { into, at } = reserve(4);
       into.writeUInt32BE(value, at);
     },
+    u64(value: number) {
+      const { into, at } = reserve(8);
+      into.writeBigUInt64BE(BigInt(value), at);
+    },
     bytes(value: Uint8Array) {
       const { into, at } = reserve(value.length);
       into.set(value, at);
@@ -72,9 +76,14 @@ export function createByteReader(bytes: Uint8Array) {
     return at - length;
   };
   const reader = {
+    /** A count in two bytes, then that many entries. */
+    table<T>(entry: (number: number) => T): T[] {
+      return Array.from({ length: reader.u16() }, (_, number) => entry(number));
+    },
     u8: () => view.readUInt8(take(1)),
     u16: () => view.readUInt16BE(take(2)),
     u32: () => view.readUInt32BE(take(4)),
+    u64: () => Number(view.readBigUInt64BE(take(8))),
     bytes(length: number): Uint8Array {
       const from = take(length);
       return view.subarray(from, from + length);

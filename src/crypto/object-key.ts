@@ -2,14 +2,14 @@ import { hkdfSync } from 'node:crypto';
 import { createByteWriter } from './bytes.ts';
 
 /** Name and version of the format, the first field of every context. */
-export const FORMAT = 'domicile/v0';
+export const FORMAT = 'domicile/v1';
 
 export const SALT_BYTES = 24;
 export const COMMITMENT_BYTES = 32;
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 
-export type ObjectType = 'pack' | 'page' | 'root';
+export type ObjectType = 'pack' | 'index' | 'root';
 
 /**
  * Where an object belongs. It is bound into the object's key, so an object that was moved to another cell, tenant, volume,
@@ -22,7 +22,7 @@ export type ObjectContext = {
   run: string;
   attempt: string;
   type: ObjectType;
-  /** Number of the pack in its attempt, or of the page in its volume; 0 for a root. */
+  /** Number of the pack or bundle in its attempt; 0 for a root. */
   ordinal: number;
 };
 

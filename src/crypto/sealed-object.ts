@@ -13,7 +13,7 @@ export type Slot = {
   number: number;
   /** How the plaintext is coded (see `vault/codec.ts`). */
   codec: number;
-  /** Identity of the content: a block's SHA-256, nothing for pages and roots. */
+  /** Identity of the content, authenticated with it: a block's id, a page's kind and number, nothing for roots. */
   id: Uint8Array;
 };
 
@@ -31,6 +31,9 @@ function associatedData(slot: Slot): Uint8Array {
   return writer.done();
 }
 
+/** The slot of a pack's directory: sealed last, and found without knowing how many slots come before it. */
+export const DIRECTORY_SLOT = 0xffff_ffff;
+
 /**
  * Begins a new object under fresh keys. Slots must be sealed in order: the sealer counts them itself, so that a nonce
  * cannot come twice.
@@ -44,19 +47,30 @@ export function createObjectSealer(options: {
   const { dataKey, salt, context, monitor } = options;
   const { aeadKey, baseNonce, commitment } = deriveObjectKey(dataKey, salt, context);
   let next = 0;
+  let closed = false;
+  function sealSlot(slot: Slot, plaintext: Uint8Array): Uint8Array {
+    if (closed) throw new Fault('internal', 'A stored object that was closed cannot take more.');
+    const nonce = nonceOf(baseNonce, slot.number);
+    monitor?.(aeadKey, nonce);
+    const cipher = createCipheriv('aes-256-gcm', aeadKey, nonce);
+    cipher.setAAD(associatedData(slot));
+    const body = cipher.update(plaintext);
+    cipher.final();
+    return Buffer.concat([body, cipher.getAuthTag()]);
+  }
   return {
     header: encodeHeader(context.type, { attempt: context.attempt, salt, commitment }),
     /** Ciphertext followed by its 16-byte tag. */
     seal(slot: Omit<Slot, 'number'>, plaintext: Uint8Array): { number: number; sealed: Uint8Array } {
       const number = next;
       next += 1;
-      const nonce = nonceOf(baseNonce, number);
-      monitor?.(aeadKey, nonce);
-      const cipher = createCipheriv('aes-256-gcm', aeadKey, nonce);
-      cipher.setAAD(associatedData({ ...slot, number }));
-      const body = cipher.update(plaintext);
-      cipher.final();
-      return { number, sealed: Buffer.concat([body, cipher.getAuthTag()]) };
+      return { number, sealed: sealSlot({ ...slot, number }, plaintext) };
+    },
+    /** The directory's slot. Nothing can be sealed after it. */
+    sealDirectory(codec: number, plaintext: Uint8Array): Uint8Array {
+      const sealed = sealSlot({ number: DIRECTORY_SLOT, codec, id: new Uint8Array() }, plaintext);
+      closed = true;
+      return sealed;
     },
   };
 }
@@ -72,7 +86,7 @@ export type ObjectSealer = ReturnType<typeof createObjectSealer>;
 export function openSealedObject(dataKey: Uint8Array, headerBytes: Uint8Array, context: ObjectContext) {
   const header = decodeHeader(headerBytes);
   const { aeadKey, baseNonce, commitment } = deriveObjectKey(dataKey, header.salt, context);
-  if (!timingSafeEqual(commitment, header.commitment)) {
+  if (!timingSafeEqual(commitment, header.commitment) || header.attempt !== context.attempt) {
     throw new Fault('wrong_key', `A stored ${context.type} does not belong to this key, tenant, volume or place.`);
   }
   return {

@@ -12,6 +12,8 @@ export type BackupInput = VolumeScope & {
   source: BlockSource;
   /** The earlier point to build on. */
   base?: { manifestKey: string; snapshotId: string } | null;
+  /** Until when the point is to be locked: recorded in its root. */
+  lockUntil?: Date | null;
 };
 
 export type BackupResult = {

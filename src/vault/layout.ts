@@ -1,8 +1,7 @@
 import { Fault } from '../core/faults.ts';
 import type { ObjectContext, ObjectType } from '../crypto/object-key.ts';
-import type { KeyPurpose } from './ports.ts';
 
-/** Whose data it is. Every object of a volume lies below `v0/<volumeId>/`, and names hold ids only. */
+/** Whose data it is. Every object of a volume lies below `v1/<volumeId>/`, and names hold ids only. */
 export type VolumeScope = { cell: string; tenantId: string; volumeId: string };
 
 /** One attempt at a run: its own keys, its own objects. `attempt` is 16 random bytes in hex. */
@@ -12,10 +11,13 @@ export type AttemptRef = { runId: string; attempt: string };
 export type ObjectRef = AttemptRef & { ordinal: number; sha256: string };
 
 const ID = /^[A-Za-z0-9][A-Za-z0-9_-]{0,127}$/;
-const ROOT = 'v0';
+const ROOT = 'v1';
+
+/** Is this an id that may be part of an object's name? */
+export const isId = (text: string): boolean => ID.test(text);
 
 function id(text: string): string {
-  if (!ID.test(text)) throw new Fault('internal', 'An id cannot be part of an object name.');
+  if (!isId(text)) throw new Fault('internal', 'An id cannot be part of an object name.');
   return text;
 }
 
@@ -27,16 +29,25 @@ export const volumePrefix = (volumeId: string) => `${ROOT}/${id(volumeId)}/`;
 export const rootsPrefix = (volumeId: string) => `${volumePrefix(volumeId)}roots/`;
 /** One root for each run, whatever the number of attempts: it is what commits the run. */
 export const rootKey = (volumeId: string, runId: string) => `${rootsPrefix(volumeId)}${id(runId)}`;
+/** Every pack of one attempt begins with this. */
+export const packsPrefix = (volumeId: string, { runId, attempt }: AttemptRef) =>
+  `${volumePrefix(volumeId)}packs/${id(runId)}/${attempt}/`;
 export const packKey = (volumeId: string, ref: ObjectRef) => `${volumePrefix(volumeId)}packs/${numbered(ref)}`;
-export const pageKey = (volumeId: string, ref: ObjectRef) => `${volumePrefix(volumeId)}pages/${numbered(ref)}`;
-export const wrappedKeyKey = (volumeId: string, { runId, attempt }: AttemptRef, purpose: KeyPurpose) =>
-  `${volumePrefix(volumeId)}keys/${id(runId)}/${attempt}/${purpose}`;
+export const bundleKey = (volumeId: string, ref: ObjectRef) => `${volumePrefix(volumeId)}index/${numbered(ref)}`;
+/** Name of the object that holds a wrapped data key. `key` is `index`, or `pack-000000` and so on. */
+export const keyObjectKey = (volumeId: string, { runId, attempt }: AttemptRef, key: string) =>
+  `${volumePrefix(volumeId)}keys/${id(runId)}/${attempt}/${key}`;
+
+/** Packs that are sealed under one data key. */
+const PACKS_PER_KEY = 1_000;
+/** The data key that a pack of this number is sealed under. */
+export const packKeyName = (ordinal: number) => `pack-${String(Math.floor(ordinal / PACKS_PER_KEY)).padStart(6, '0')}`;
 
 /** The run that a root's name speaks of. Throws Fault `not_found` for a name that is not one of this volume's roots. */
 export function runOfRootKey(volumeId: string, manifestKey: string): string {
   const prefix = rootsPrefix(volumeId);
   const runId = manifestKey.slice(prefix.length);
-  if (!manifestKey.startsWith(prefix) || !ID.test(runId)) {
+  if (!manifestKey.startsWith(prefix) || !isId(runId)) {
     throw new Fault('not_found', 'This is not the name of a manifest of this volume.');
   }
   return runId;
@@ -45,8 +56,8 @@ export function runOfRootKey(volumeId: string, manifestKey: string): string {
 /** The run that wrote an object of this volume, by the object's name; null for a name that is not of this format. */
 export function runOfObject(volumeId: string, key: string): string | null {
   const [kind, runId] = key.slice(volumePrefix(volumeId).length).split('/');
-  const ours = kind === 'roots' || kind === 'packs' || kind === 'pages' || kind === 'keys';
-  return ours && runId !== undefined && ID.test(runId) ? runId : null;
+  const ours = kind === 'roots' || kind === 'packs' || kind === 'index' || kind === 'keys';
+  return ours && runId !== undefined && isId(runId) ? runId : null;
 }
 
 /** The context that an object of an attempt is sealed in. */

@@ -1,85 +1,103 @@
-import { sha256, toHex } from '../crypto/bytes.ts';
-import type { NonceMonitor } from '../crypto/nonce-monitor.ts';
-import { contextOf, pageKey, type VolumeScope } from './layout.ts';
-import { type Manifest, type ManifestReader, type PageRef, sealMetadata } from './manifest.ts';
+import { type BundleWriter, PAGE } from './bundle-writer.ts';
+import { encodeLeaf, LEAF_BLOCKS, type LeafBlocks, type StoredBlock } from './leaf.ts';
+import { type Manifest, type ManifestReader, type NodeRef, rootPlaceOf } from './manifest.ts';
+import { encodeNode, NODE_LEAVES, type NodeLeaves } from './node.ts';
 import type { PackWriter } from './pack-writer.ts';
-import { encodePage, PAGE_BLOCKS, type PageBlocks, type StoredBlock } from './page.ts';
-import type { BlobStore } from './ports.ts';
-import type { AttemptKeys } from './run-keys.ts';
 
-/** Pages that wait for the pack of their last blocks to close. More of them close it early: memory stays bounded. */
-const WAITING_PAGES_MAX = 16;
+/** Leaves that wait for the pack of their last blocks to close. More of them close it early: memory stays bounded. */
+const WAITING_LEAVES_MAX = 128;
 
 export type ParentManifest = { manifest: Manifest; reader: ManifestReader };
 
 export type ManifestWriterOptions = {
-  store: BlobStore;
-  scope: VolumeScope;
-  attempt: AttemptKeys;
+  volumeId: string;
   packs: PackWriter;
+  bundles: BundleWriter;
   parent: ParentManifest | null;
-  random: (bytes: number) => Uint8Array;
-  monitor?: NonceMonitor | undefined;
 };
 
-/** Builds the pages of a new manifest from changes in ascending order; pages without a change are the parent's own. */
-export function createManifestWriter(options: ManifestWriterOptions) {
-  const { store, scope, attempt, packs, parent, random, monitor } = options;
-  const refs = new Map<number, PageRef>((parent?.manifest.pages ?? []).map((ref) => [ref.ordinal, ref]));
-  let current: { page: number; blocks: PageBlocks } | null = null;
-  const waiting: { page: number; blocks: PageBlocks }[] = [];
-  let bytesStored = 0;
+type OpenLeaf = { number: number; blocks: LeafBlocks };
 
-  async function storePage({ page, blocks }: { page: number; blocks: PageBlocks }): Promise<void> {
-    if (blocks.size === 0) return void refs.delete(page);
-    const context = contextOf(scope, attempt, 'page', page);
-    const bytes = await sealMetadata(
-      { dataKey: attempt.keys.index, context, random, monitor },
-      encodePage(page, blocks),
-    );
-    const { runId, attempt: attemptId } = attempt;
-    const ref = { runId, attempt: attemptId, ordinal: page, sha256: toHex(sha256(bytes)), blocks: blocks.size };
-    await store.putNew(pageKey(scope.volumeId, ref), bytes);
-    bytesStored += bytes.length;
-    refs.set(page, ref);
+/** Builds the pages of a new manifest from changes in ascending order; what has no change below it is the parent's own. */
+export function createManifestWriter(options: ManifestWriterOptions) {
+  const { volumeId, packs, bundles, parent } = options;
+  const nodes = new Map<number, NodeRef>((parent?.manifest.nodes ?? []).map((ref) => [ref.number, ref]));
+  let node: { number: number; leaves: NodeLeaves } | null = null;
+  let leaf: OpenLeaf | null = null;
+  let waiting: OpenLeaf[] = [];
+
+  async function storeLeaf({ number, blocks }: OpenLeaf): Promise<void> {
+    if (blocks.size === 0) return void node?.leaves.delete(number);
+    const place = await bundles.add(PAGE.leaf, number, encodeLeaf(volumeId, number, blocks));
+    node?.leaves.set(number, { ...place, blocks: blocks.size });
   }
 
-  const isComplete = ({ blocks }: { blocks: PageBlocks }) =>
-    [...blocks.values()].every(({ pack }) => pack.sha256 !== null);
+  const isComplete = ({ blocks }: OpenLeaf) => [...blocks.values()].every(({ pack }) => pack.closed !== null);
 
-  /** Stores the pages whose packs all have their names. */
+  /** Stores the leaves whose packs all have their names. */
   async function flush(): Promise<void> {
     for (let first = waiting[0]; first && isComplete(first); first = waiting[0]) {
-      await storePage(first);
-      waiting.shift();
+      await storeLeaf(first);
+      waiting = waiting.slice(1);
     }
   }
 
-  async function turnTo(page: number): Promise<void> {
-    if (current) waiting.push(current);
-    if (waiting.length >= WAITING_PAGES_MAX) await packs.close();
+  /** Stores a node and its leaves. Its leaves' bundle is closed for it, so that the node can name it. */
+  async function closeNode(): Promise<void> {
+    if (leaf) waiting.push(leaf);
+    leaf = null;
+    if (waiting.length > 0) await packs.close();
     await flush();
-    const ref = refs.get(page);
-    const blocks = ref && parent ? await parent.reader.page(ref) : new Map<number, StoredBlock>();
-    current = { page, blocks };
+    if (!node) return;
+    const { number, leaves } = node;
+    node = null;
+    if (leaves.size === 0) return void nodes.delete(number);
+    await bundles.close();
+    const place = await bundles.add(PAGE.node, number, encodeNode(volumeId, number, leaves));
+    const blocks = [...leaves.values()].reduce((sum, one) => sum + one.blocks, 0);
+    placed.push({ number, blocks, place });
+  }
+
+  /** Nodes whose bundle may still be open. */
+  const placed: { number: number; blocks: number; place: Awaited<ReturnType<BundleWriter['add']>> }[] = [];
+
+  async function openNode(number: number): Promise<NodeLeaves> {
+    await closeNode();
+    const ref = nodes.get(number);
+    const leaves: NodeLeaves = ref && parent ? await parent.reader.node(ref) : new Map();
+    node = { number, leaves };
+    return leaves;
+  }
+
+  async function openLeaf(number: number): Promise<OpenLeaf> {
+    const nodeNumber = Math.floor(number / NODE_LEAVES);
+    if (leaf) waiting.push(leaf);
+    leaf = null;
+    const leaves = node?.number === nodeNumber ? node.leaves : await openNode(nodeNumber);
+    if (waiting.length >= WAITING_LEAVES_MAX) await packs.close();
+    await flush();
+    const ref = leaves.get(number);
+    leaf = { number, blocks: ref && parent ? await parent.reader.leaf(number, ref) : new Map<number, StoredBlock>() };
+    return leaf;
   }
 
   return {
-    bytesStored: () => bytesStored,
     /** Records where a block lies from now on; null: it reads as zeros. Indexes must ascend. */
     async set(index: number, block: StoredBlock | null): Promise<void> {
-      const page = Math.floor(index / PAGE_BLOCKS);
-      if (current?.page !== page) await turnTo(page);
-      if (block) current?.blocks.set(index, block);
-      else current?.blocks.delete(index);
+      const number = Math.floor(index / LEAF_BLOCKS);
+      const { blocks } = leaf?.number === number ? leaf : await openLeaf(number);
+      if (block) blocks.set(index, block);
+      else blocks.delete(index);
     },
-    /** The pages of the finished manifest, ascending. */
-    async finish(): Promise<PageRef[]> {
-      if (current) waiting.push(current);
-      current = null;
+    /** Ends the last node, and waits until every pack is stored. */
+    async closePages(): Promise<void> {
+      await closeNode();
       await packs.finish();
-      await flush();
-      return [...refs.values()].toSorted((a, b) => a.ordinal - b.ordinal);
+    },
+    /** The nodes of the finished manifest, ascending. All bundles are closed by then. */
+    nodes(): NodeRef[] {
+      for (const { number, blocks, place } of placed) nodes.set(number, { ...rootPlaceOf(number, place), blocks });
+      return [...nodes.values()].toSorted((a, b) => a.number - b.number);
     },
   };
 }

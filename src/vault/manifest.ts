@@ -1,20 +1,21 @@
 import { Fault } from '../core/faults.ts';
-import { sha256, toHex } from '../crypto/bytes.ts';
 import type { NonceMonitor } from '../crypto/nonce-monitor.ts';
 import { decodeHeader, HEADER_BYTES } from '../crypto/object-header.ts';
 import { FORMAT, type ObjectContext, SALT_BYTES } from '../crypto/object-key.ts';
-import { createObjectSealer, openSealedObject } from '../crypto/sealed-object.ts';
-import { CODEC, decode, encode, isCodec } from './codec.ts';
-import { type AttemptRef, contextOf, type ObjectRef, pageKey, runOfRootKey, type VolumeScope } from './layout.ts';
-import { decodePage, type PageBlocks } from './page.ts';
-import type { BlobStore, KeyService } from './ports.ts';
+import { createObjectSealer, type OpenedObject, openSealedObject } from '../crypto/sealed-object.ts';
+import { PAGE, type PageKind, pageId } from './bundle-writer.ts';
+import { CODEC, type Codec, decode, encode, isCodec } from './codec.ts';
+import { type AttemptRef, bundleKey, contextOf, type ObjectRef, runOfRootKey, type VolumeScope } from './layout.ts';
+import { decodeLeaf, type LeafBlocks } from './leaf.ts';
+import { decodeNode, type LeafRef, type NodeLeaves } from './node.ts';
+import { closedOf, containerName, corrupt, objectRefOf, type PagePlace } from './places.ts';
+import type { BlobStore, KeyOpener } from './ports.ts';
 import { createKeyRing, type KeyRing } from './run-keys.ts';
 
-/** A page as a root names it: `ordinal` is the number of the page in the volume. */
-export type PageRef = ObjectRef & {
-  /** How many blocks of the page are stored. */
-  blocks: number;
-};
+/** A page of the manifest as a root names it. */
+export type RootPlace = ObjectRef & { number: number; slot: number; offset: number; lengthBytes: number; codec: Codec };
+/** A node as a root names it, with how many blocks are stored below it. */
+export type NodeRef = RootPlace & { blocks: number };
 
 /** Why a backup that was given a base is a full one all the same. */
 export type FullReason = 'base_unreadable' | 'base_mismatch' | 'lineage_lost';
@@ -29,49 +30,68 @@ export type Manifest = AttemptRef & {
   volumeBytes: number;
   blockBytes: number;
   createdTime: string;
+  /** What the locks of its objects were set to when it was committed. */
+  lockUntil: string | null;
   base: { manifestKey: string; snapshotId: string } | null;
+  /** The newest root of the volume when this one was made, and the SHA-256 (hex) of its bytes: the head chain. */
+  previous: { runId: string; sha256: string } | null;
   blocksRead: number;
   blocksStored: number;
   bytesStored: number;
-  /** Ascending. A page that is not there holds zeros only. */
-  pages: readonly PageRef[];
+  /** Ascending. A node that is not there holds zeros only. */
+  nodes: readonly NodeRef[];
+  /** Every pack that this run wrote; `merkleRoot` is what an attestation cites. */
+  inventory: { packs: number; bytes: number; merkleRoot: string; pages: readonly RootPlace[] };
+  /** Hints for later writers, newest first. */
+  dedup: readonly RootPlace[];
+  /** Hex. What block ids are made with: handed on from root to root, so that equal blocks have equal ids. */
+  idKey: string;
 };
 
-export type VaultDeps = { store: BlobStore; keys: KeyService };
+export type VaultDeps = { store: BlobStore; keys: KeyOpener };
 
-/** Compressed pages and roots expand to at most this: a root of a 64 TiB volume has about 7 MiB. */
+/** Compressed pages and roots expand to at most this. */
 const METADATA_BYTES_MAX = 64 * 2 ** 20;
+/** Bundles whose keys are kept derived. */
+const OPENED_BUNDLES_MAX = 1_024;
 
-/** Seals a page or root: header, codec, then one slot. */
-export async function sealMetadata(
+/** Seals a root: header, codec, then one slot. */
+export async function sealRoot(
   options: {
     dataKey: Uint8Array;
     context: ObjectContext;
     random: (bytes: number) => Uint8Array;
     monitor?: NonceMonitor | undefined;
   },
-  plaintext: Uint8Array,
+  manifest: Manifest,
 ): Promise<Uint8Array> {
   const { dataKey, context, random, monitor } = options;
   const sealer = createObjectSealer({ dataKey, context, salt: random(SALT_BYTES), monitor });
-  const { codec, bytes } = await encode(plaintext);
+  const { codec, bytes } = await encode(Buffer.from(JSON.stringify(manifest), 'utf8'));
   const { sealed } = sealer.seal({ codec, id: new Uint8Array() }, bytes);
   return Buffer.concat([sealer.header, Uint8Array.of(codec), sealed]);
 }
 
-async function openMetadata(dataKey: Uint8Array, object: Uint8Array, context: ObjectContext): Promise<Uint8Array> {
-  const opened = openSealedObject(dataKey, object, context);
-  const codec = object[HEADER_BYTES] ?? CODEC.raw;
-  const bytes = opened.open({ number: 0, codec, id: new Uint8Array() }, object.subarray(HEADER_BYTES + 1));
+async function decodeMetadata(codec: number, bytes: Uint8Array): Promise<Uint8Array> {
   if (!isCodec(codec)) throw new Fault('unsupported_format', `A stored object has the unknown codec ${codec}.`);
   return decode({ codec, bytes }, METADATA_BYTES_MAX);
 }
 
-export const encodeRoot = (manifest: Manifest): Uint8Array => Buffer.from(JSON.stringify(manifest), 'utf8');
+async function openRoot(dataKey: Uint8Array, object: Uint8Array, context: ObjectContext): Promise<Uint8Array> {
+  const opened = openSealedObject(dataKey, object, context);
+  const codec = object[HEADER_BYTES] ?? CODEC.raw;
+  const slot = { number: 0, codec, id: new Uint8Array() };
+  return decodeMetadata(codec, opened.open(slot, object.subarray(HEADER_BYTES + 1)));
+}
 
-/** What sealed bytes say has been authenticated: only its version is in question. */
+/** What was sealed was checked when it was made: here its version, and whose it is, are in question. */
 function decodeRoot(bytes: Uint8Array, expected: AttemptRef): Manifest {
-  const manifest = JSON.parse(Buffer.from(bytes).toString('utf8')) as Manifest;
+  let manifest: Manifest;
+  try {
+    manifest = JSON.parse(Buffer.from(bytes).toString('utf8')) as Manifest;
+  } catch (cause) {
+    throw new Fault('object_corrupt', 'A manifest is not what it should be.', { cause });
+  }
   if (manifest.format !== FORMAT)
     throw new Fault('unsupported_format', 'A manifest has a format this program does not read.');
   if (manifest.runId !== expected.runId || manifest.attempt !== expected.attempt)
@@ -79,30 +99,84 @@ function decodeRoot(bytes: Uint8Array, expected: AttemptRef): Manifest {
   return manifest;
 }
 
+/** The place of a page as a root writes it down, once its bundle is closed. */
+export function rootPlaceOf(number: number, { bundle, slot, offset, lengthBytes, codec }: PagePlace): RootPlace {
+  const { runId, attempt, ordinal, sha256 } = objectRefOf(bundle);
+  return { number, runId, attempt, ordinal, sha256, slot, offset, lengthBytes, codec };
+}
+
+/** The other way round, for a root of `volumeId`. */
+export function placeOfRoot(volumeId: string, place: RootPlace): PagePlace {
+  const { runId, attempt, ordinal, sha256, slot, offset, lengthBytes, codec } = place;
+  const closed = { sizeBytes: offset + lengthBytes, directoryOffset: 0, sha256 };
+  return { bundle: { volumeId, runId, attempt, ordinal, closed }, slot, offset, lengthBytes, codec };
+}
+
+/** Opens manifest pages; the header of each bundle is read once. */
+function createPageReader(deps: VaultDeps, scope: VolumeScope, ring: KeyRing) {
+  const opened = new Map<string, Promise<OpenedObject>>();
+  async function openBundle({ bundle }: PagePlace): Promise<OpenedObject> {
+    const [dataKey, header] = await Promise.all([
+      ring.dataKey(bundle, 'index'),
+      deps.store.get(bundleKey(scope.volumeId, objectRefOf(bundle)), { start: 0, length: HEADER_BYTES }),
+    ]);
+    return openSealedObject(dataKey, header, contextOf(scope, bundle, 'index', bundle.ordinal));
+  }
+  function keysOf(place: PagePlace): Promise<OpenedObject> {
+    const name = containerName(place.bundle);
+    const known = opened.get(name);
+    if (known) return known;
+    const [oldest] = opened.keys();
+    if (opened.size >= OPENED_BUNDLES_MAX && oldest !== undefined) opened.delete(oldest);
+    const opening = openBundle(place);
+    opened.set(name, opening);
+    opening.catch(() => opened.delete(name));
+    return opening;
+  }
+  return async (kind: PageKind, number: number, place: PagePlace): Promise<Uint8Array> => {
+    const { bundle, slot, offset, lengthBytes, codec } = place;
+    if (offset < HEADER_BYTES || lengthBytes > closedOf(bundle).sizeBytes) throw corrupt('A manifest');
+    const keys = await keysOf(place);
+    const range = { start: offset, length: lengthBytes };
+    const sealed = await deps.store.get(bundleKey(scope.volumeId, objectRefOf(bundle)), range);
+    return decodeMetadata(codec, keys.open({ number: slot, codec, id: pageId(kind, number) }, sealed));
+  };
+}
+
 /** Reads manifests of one volume, and keeps their keys open. */
 export function createManifestReader(deps: VaultDeps, scope: VolumeScope, ring: KeyRing = createKeyRing(deps, scope)) {
+  const { volumeId } = scope;
+  const page = createPageReader(deps, scope, ring);
+  async function openBytes(manifestKey: string, object: Uint8Array): Promise<Manifest> {
+    const ref = { runId: runOfRootKey(volumeId, manifestKey), attempt: decodeHeader(object).attempt };
+    const dataKey = await ring.dataKey(ref, 'index');
+    return decodeRoot(await openRoot(dataKey, object, contextOf(scope, ref, 'root', 0)), ref);
+  }
   return {
     ring,
+    /** A root whose bytes are at hand. @throws as `root` */
+    openRoot: openBytes,
     /**
      * @throws Fault `not_found` (not a manifest's name), `object_missing`, `object_corrupt`, `wrong_key`,
      *   `unsupported_format`, `key_unavailable`, `store_unavailable`
      */
     async root(manifestKey: string): Promise<Manifest> {
-      const runId = runOfRootKey(scope.volumeId, manifestKey);
-      const object = await deps.store.get(manifestKey);
-      const ref = { runId, attempt: decodeHeader(object).attempt };
-      const dataKey = await ring.dataKey(ref, 'index');
-      return decodeRoot(await openMetadata(dataKey, object, contextOf(scope, ref, 'root', 0)), ref);
+      runOfRootKey(volumeId, manifestKey);
+      return openBytes(manifestKey, await deps.store.get(manifestKey));
     },
     /** @throws as `root` */
-    async page(ref: PageRef): Promise<PageBlocks> {
-      const object = await deps.store.get(pageKey(scope.volumeId, ref));
-      const dataKey = await ring.dataKey(ref, 'index');
-      const context = contextOf(scope, ref, 'page', ref.ordinal);
-      const plaintext = await openMetadata(dataKey, object, context);
-      if (toHex(sha256(object)) !== ref.sha256)
-        throw new Fault('object_corrupt', `Manifest page ${ref.ordinal} is another one.`);
-      return decodePage(ref.ordinal, plaintext);
+    async node(ref: RootPlace): Promise<NodeLeaves> {
+      return decodeNode(volumeId, ref.number, await page(PAGE.node, ref.number, placeOfRoot(volumeId, ref)));
+    },
+    /** @throws as `root` */
+    async leaf(number: number, ref: LeafRef): Promise<LeafBlocks> {
+      return decodeLeaf(volumeId, number, await page(PAGE.leaf, number, ref));
+    },
+    /** A page that a root names, as bytes. @throws as `root` */
+    page: (kind: PageKind, ref: RootPlace) => page(kind, ref.number, placeOfRoot(volumeId, ref)),
+    /** The leaves of a point, ascending, one node in memory at a time. @throws as `root` */
+    async *leaves(manifest: Manifest): AsyncGenerator<{ number: number; ref: LeafRef }> {
+      for (const node of manifest.nodes) for (const [number, ref] of await this.node(node)) yield { number, ref };
     },
   };
 }
@@ -114,8 +188,10 @@ export function readManifest(deps: VaultDeps, request: VolumeScope & { manifestK
   return createManifestReader(deps, request).root(request.manifestKey);
 }
 
-/** How many blocks of a point are stored: what a restore writes. Throws as `createManifestReader`. */
+/** How many blocks of a point are stored: what a restore writes. */
+export const blocksOf = ({ nodes }: Manifest): number => nodes.reduce((sum, { blocks }) => sum + blocks, 0);
+
+/** The same, read. Throws as `createManifestReader`. */
 export async function storedBlocks(deps: VaultDeps, request: VolumeScope & { manifestKey: string }): Promise<number> {
-  const { pages } = await readManifest(deps, request);
-  return pages.reduce((sum, page) => sum + page.blocks, 0);
+  return blocksOf(await readManifest(deps, request));
 }

@@ -1,7 +1,16 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { Fault } from '../core/faults.ts';
 import { equalBytes, sha256 } from '../crypto/bytes.ts';
-import type { BlobStore, BlockChange, BlockRef, BlockSink, BlockSource, KeyContext, KeyService } from './ports.ts';
+import {
+  type BlobStore,
+  type BlockChange,
+  type BlockRef,
+  type BlockSink,
+  type BlockSource,
+  type KeyContext,
+  type KeyService,
+  RECIPIENT,
+} from './ports.ts';
 
 /**
  * The ports in memory, as strict as the real ones: objects are created once, missing ones are a Fault, keys open for their
@@ -43,6 +52,8 @@ export function createMemoryKeys(master: Uint8Array = randomBytes(32)) {
   const additional = ({ cell, tenant, volume, run, purpose }: KeyContext) =>
     Buffer.from(JSON.stringify([cell, tenant, volume, run, purpose]));
   const service: KeyService = {
+    recipient: { kind: RECIPIENT.cell, name: 'memory' },
+    opens: ({ kind, name }) => kind === RECIPIENT.cell && name === 'memory',
     async generate(context) {
       count(calls.generate, context);
       const key = randomBytes(32);

@@ -1,59 +1,74 @@
 import { Fault } from '../core/faults.ts';
 import { equalBytes, sha256 } from '../crypto/bytes.ts';
-import { HEADER_BYTES } from '../crypto/object-header.ts';
 import { type OpenedObject, openSealedObject } from '../crypto/sealed-object.ts';
 import { decode } from './codec.ts';
-import { contextOf, packKey, type VolumeScope } from './layout.ts';
+import { type DirectoryEntry, headerOfTail, openDirectory } from './directory.ts';
+import { contextOf, packKey, packKeyName, type VolumeScope } from './layout.ts';
+import type { StoredBlock } from './leaf.ts';
 import type { VaultDeps } from './manifest.ts';
-import { closedPack, type PackRef, type StoredBlock } from './page.ts';
+import { blockId } from './pack-writer.ts';
+import { closedOf, type ContainerRef, containerName, corrupt, objectRefOf } from './places.ts';
 import type { KeyRing } from './run-keys.ts';
 
 /** Bytes between two wanted blocks that are read along rather than asked around. */
 const GAP_BYTES = 256 * 1_024;
-/** Packs whose keys are kept derived: a derivation and a small read each when one falls out. */
-const OPENED_PACKS_MAX = 1_024;
+/** A pack above this is refused: none was ever written, and nobody shall make us read one. */
+const PACK_BYTES_MAX = 256 * 2 ** 20;
+/** Packs whose keys and directory are kept: one small read and two derivations each when one falls out. */
+const OPENED_PACKS_MAX = 256;
 
-/** A block's place and its sealed bytes, read but not yet opened, with the pack's keys. */
-export type SealedBlock = { index: number; block: StoredBlock; sealed: Uint8Array; pack: OpenedObject };
+type Opened = { keys: OpenedObject; directory: readonly DirectoryEntry[] };
+
+/** A block's sealed bytes, read but not yet opened, with what opens them. */
+export type SealedBlock = {
+  index: number;
+  slot: number;
+  entry: DirectoryEntry;
+  sealed: Uint8Array;
+  keys: OpenedObject;
+};
 
 type Wanted = { index: number; block: StoredBlock };
-type Range = { pack: PackRef; start: number; end: number; wanted: Wanted[] };
+type Placed = { index: number; slot: number; entry: DirectoryEntry };
+type Range = { start: number; end: number; placed: Placed[] };
 
-const nameOf = (pack: PackRef) => `${pack.runId}/${pack.attempt}/${pack.ordinal}`;
-
-/** The fewest reads that fetch these blocks: for each pack, neighbours in one read. Pure. */
-function planRanges(wanted: readonly Wanted[]): Range[] {
+/** The fewest reads that fetch these slots of one pack: neighbours in one. Pure. */
+function planRanges(placed: readonly Placed[]): Range[] {
   const ranges: Range[] = [];
-  const byPack = Map.groupBy(wanted, ({ block }) => nameOf(block.pack));
-  for (const blocks of byPack.values()) {
-    let range: Range | null = null;
-    for (const one of blocks.toSorted((a, b) => a.block.offset - b.block.offset)) {
-      const { offset, lengthBytes, pack } = one.block;
-      if (!range || offset - range.end > GAP_BYTES) {
-        range = { pack, start: offset, end: offset, wanted: [] };
-        ranges.push(range);
-      }
-      range.end = Math.max(range.end, offset + lengthBytes);
-      range.wanted.push(one);
+  let range: Range | null = null;
+  for (const one of placed.toSorted((a, b) => a.entry.offset - b.entry.offset)) {
+    const { offset, lengthBytes } = one.entry;
+    if (!range || offset - range.end > GAP_BYTES) {
+      range = { start: offset, end: offset, placed: [] };
+      ranges.push(range);
     }
+    range.end = Math.max(range.end, offset + lengthBytes);
+    range.placed.push(one);
   }
   return ranges;
 }
 
-/** Reads blocks of one volume out of its packs. */
+/** Reads blocks out of packs. */
 export function createPackReader(deps: VaultDeps, scope: VolumeScope, ring: KeyRing) {
-  const opened = new Map<string, Promise<OpenedObject>>();
+  const opened = new Map<string, Promise<Opened>>();
 
-  async function openPack(pack: PackRef): Promise<OpenedObject> {
-    const [dataKey, header] = await Promise.all([
-      ring.dataKey(pack, 'pack'),
-      deps.store.get(packKey(scope.volumeId, closedPack(pack)), { start: 0, length: HEADER_BYTES }),
+  /** One read of a pack's end gives its keys and its directory. */
+  async function openPack(pack: ContainerRef): Promise<Opened> {
+    const { sizeBytes, directoryOffset } = closedOf(pack);
+    if (sizeBytes > PACK_BYTES_MAX || directoryOffset >= sizeBytes) throw corrupt('A page');
+    const start = directoryOffset;
+    const [dataKey, tail] = await Promise.all([
+      ring.dataKey(pack, packKeyName(pack.ordinal)),
+      deps.store.get(packKey(pack.volumeId, objectRefOf(pack)), { start, length: sizeBytes - start }),
     ]);
-    return openSealedObject(dataKey, header, contextOf(scope, pack, 'pack', pack.ordinal));
+    if (tail.length !== sizeBytes - start) throw corrupt('The end of a stored pack');
+    const context = contextOf({ ...scope, volumeId: pack.volumeId }, pack, 'pack', pack.ordinal);
+    const keys = openSealedObject(dataKey, headerOfTail(tail), context);
+    return { keys, directory: await openDirectory(keys, tail, directoryOffset) };
   }
 
-  function packOf(pack: PackRef): Promise<OpenedObject> {
-    const name = nameOf(pack);
+  function packOf(pack: ContainerRef): Promise<Opened> {
+    const name = containerName(pack);
     const known = opened.get(name);
     if (known) return known;
     const [oldest] = opened.keys();
@@ -64,34 +79,52 @@ export function createPackReader(deps: VaultDeps, scope: VolumeScope, ring: KeyR
     return opening;
   }
 
-  async function readRange({ pack, start, end, wanted }: Range): Promise<SealedBlock[]> {
-    const key = packKey(scope.volumeId, closedPack(pack));
-    // Both are awaited: that a pack is not ours goes before what may be wrong with its length.
-    const [openedPack, bytes] = await Promise.all([packOf(pack), deps.store.get(key, { start, length: end - start })]);
-    if (bytes.length !== end - start) throw new Fault('object_corrupt', 'A stored pack is shorter than it was.');
-    return wanted.map(({ index, block }) => {
-      const from = block.offset - start;
-      return { index, block, sealed: bytes.subarray(from, from + block.lengthBytes), pack: openedPack };
+  async function readPack(pack: ContainerRef, wanted: readonly Wanted[]): Promise<SealedBlock[]> {
+    const { keys, directory } = await packOf(pack);
+    const placed = wanted.map(({ index, block: { slot } }) => {
+      const entry = directory[slot];
+      if (!entry) throw corrupt('A page');
+      return { index, slot, entry };
     });
+    const key = packKey(pack.volumeId, objectRefOf(pack));
+    const read = planRanges(placed).map(async (range) => {
+      const bytes = await deps.store.get(key, { start: range.start, length: range.end - range.start });
+      if (bytes.length !== range.end - range.start) throw corrupt('A stored pack');
+      return range.placed.map(({ index, slot, entry }) => {
+        const from = entry.offset - range.start;
+        return { index, slot, entry, sealed: bytes.subarray(from, from + entry.lengthBytes), keys };
+      });
+    });
+    return (await Promise.all(read)).flat();
   }
 
   return {
-    /** Reads the sealed bytes of some blocks, in the order given. */
+    /** Reads the sealed bytes of some blocks. They come in the order of their indexes. */
     async read(wanted: readonly Wanted[]): Promise<SealedBlock[]> {
-      const read = await Promise.all(planRanges(wanted).map(readRange));
-      return read.flat().toSorted((a, b) => a.index - b.index);
+      const packs = Map.groupBy(wanted, ({ block }) => containerName(block.pack));
+      const read = [...packs.values()].map(async (blocks) => {
+        const [first] = blocks;
+        return first ? readPack(first.block.pack, blocks) : [];
+      });
+      return (await Promise.all(read)).flat().toSorted((a, b) => a.index - b.index);
     },
     /**
-     * The block's own bytes: what is returned has the SHA-256 that the manifest states.
+     * The block's own bytes and their SHA-256: what is returned has the id that was authenticated with it.
      *
      * @throws Fault `wrong_key`, `object_corrupt`, `object_missing`, `key_unavailable`, `store_unavailable`
      */
-    async open({ index, block, sealed, pack }: SealedBlock, blockBytes: number): Promise<Uint8Array> {
-      const slot = { number: block.slot, codec: block.codec, id: block.sha256 };
-      const bytes = await decode({ codec: block.codec, bytes: pack.open(slot, sealed) }, blockBytes);
-      if (bytes.length !== blockBytes || !equalBytes(sha256(bytes), block.sha256))
+    async open(
+      block: SealedBlock,
+      idKey: Uint8Array,
+      blockBytes: number,
+    ): Promise<{ bytes: Uint8Array; sha256: Uint8Array }> {
+      const { index, slot, entry, sealed, keys } = block;
+      const { codec, id } = entry;
+      const bytes = await decode({ codec, bytes: keys.open({ number: slot, codec, id }, sealed) }, blockBytes);
+      const digest = sha256(bytes);
+      if (bytes.length !== blockBytes || !equalBytes(blockId(idKey, digest), id))
         throw new Fault('object_corrupt', `Stored block ${index} is not what was backed up.`);
-      return bytes;
+      return { bytes, sha256: digest };
     },
   };
 }

@@ -1,13 +1,17 @@
+import { createHmac } from 'node:crypto';
 import { Fault } from '../core/faults.ts';
 import { equalBytes, sha256, toHex } from '../crypto/bytes.ts';
 import type { NonceMonitor } from '../crypto/nonce-monitor.ts';
 import { SALT_BYTES } from '../crypto/object-key.ts';
 import { createObjectSealer, type ObjectSealer, type OpenedObject, openSealedObject } from '../crypto/sealed-object.ts';
-import { decode, type Encoded } from './codec.ts';
+import { decode, type Encoded, encode } from './codec.ts';
+import { type DirectoryEntry, encodeDirectory, encodeTail } from './directory.ts';
 import { contextOf, packKey, type VolumeScope } from './layout.ts';
-import { closedPack, type PackRef, type StoredBlock } from './page.ts';
+import type { StoredBlock } from './leaf.ts';
+import { type ContainerRef, objectRefOf } from './places.ts';
 import type { BlobStore } from './ports.ts';
 import type { AttemptKeys } from './run-keys.ts';
+import { createUploads } from './uploads.ts';
 
 /** A pack is closed when it has grown to this many bytes … */
 const PACK_BYTES = 16 * 2 ** 20;
@@ -18,7 +22,14 @@ const PUTS_IN_FLIGHT = 3;
 /** One block in this many is opened again as soon as it is sealed, and compared. */
 const CHECK_EVERY = 32;
 
-type OpenPack = { ref: PackRef; sealer: ObjectSealer; checker: OpenedObject; parts: Uint8Array[]; sizeBytes: number };
+type OpenPack = {
+  ref: ContainerRef;
+  sealer: ObjectSealer;
+  checker: OpenedObject;
+  parts: Uint8Array[];
+  directory: DirectoryEntry[];
+  sizeBytes: number;
+};
 
 export type PackWriterOptions = {
   store: BlobStore;
@@ -29,38 +40,13 @@ export type PackWriterOptions = {
   monitor?: NonceMonitor | undefined;
   /** Open every block again, not a sample. */
   checkAll?: boolean | undefined;
+  /** Hears of every pack as it is closed, in order. */
+  onClosed: (pack: ContainerRef) => Promise<void>;
 };
 
-/** Puts under way: at most `limit`; the first failure is thrown by whatever is called next. */
-function createUploads(limit: number) {
-  const flying = new Set<Promise<void>>();
-  let failure: { error: unknown } | null = null;
-  const check = () => {
-    if (failure) throw failure.error;
-  };
-  return {
-    /** Takes over an upload, and returns as soon as another one may begin. */
-    async start(upload: Promise<void>): Promise<void> {
-      const done = (error?: { error: unknown }) => {
-        failure ??= error ?? null;
-        flying.delete(tracked);
-      };
-      const tracked: Promise<void> = upload.then(
-        () => done(),
-        (error: unknown) => done({ error }),
-      );
-      flying.add(tracked);
-      if (flying.size >= limit) await Promise.race(flying);
-      check();
-    },
-    async finish(): Promise<void> {
-      await Promise.all(flying);
-      check();
-    },
-    async settle(): Promise<void> {
-      await Promise.all(flying);
-    },
-  };
+/** Identity of a block in a dedup scope: HMAC-SHA-256 over its SHA-256, so that the block itself is hashed once. */
+export function blockId(idKey: Uint8Array, blockSha256: Uint8Array): Uint8Array {
+  return createHmac('sha256', idKey).update(blockSha256).digest();
 }
 
 /** Seals blocks into packs in the order they come, and stores each pack under the SHA-256 of its bytes. */
@@ -72,34 +58,44 @@ export function createPackWriter(options: PackWriterOptions) {
   let blocks = 0;
   let bytesStored = 0;
 
-  function begin(): OpenPack {
-    const ref: PackRef = { runId: attempt.runId, attempt: attempt.attempt, ordinal, sha256: null };
+  async function begin(): Promise<OpenPack> {
+    const { runId, attempt: attemptId } = attempt;
+    const ref: ContainerRef = { volumeId: scope.volumeId, runId, attempt: attemptId, ordinal, closed: null };
     ordinal += 1;
     const context = contextOf(scope, attempt, 'pack', ref.ordinal);
-    const sealer = createObjectSealer({ dataKey: attempt.keys.pack, salt: random(SALT_BYTES), context, monitor });
-    const checker = openSealedObject(attempt.keys.pack, sealer.header, context);
-    return { ref, sealer, checker, parts: [sealer.header], sizeBytes: sealer.header.length };
+    const dataKey = await attempt.pack(ref.ordinal);
+    const sealer = createObjectSealer({ dataKey, context, salt: random(SALT_BYTES), monitor });
+    const checker = openSealedObject(dataKey, sealer.header, context);
+    return { ref, sealer, checker, parts: [], directory: [], sizeBytes: 0 };
   }
 
   /** What was sealed must open to what was read, while the source is still there to be read again. */
-  async function check(pack: OpenPack, block: StoredBlock, sealed: Uint8Array): Promise<void> {
-    const slot = { number: block.slot, codec: block.codec, id: block.sha256 };
-    const bytes = await decode({ codec: block.codec, bytes: pack.checker.open(slot, sealed) }, options.blockBytes);
-    if (!equalBytes(sha256(bytes), block.sha256)) throw new Fault('internal', 'A block did not survive being sealed.');
+  async function check(pack: OpenPack, slot: number, sealed: Uint8Array, blockSha256: Uint8Array): Promise<void> {
+    const entry = pack.directory[slot];
+    if (!entry) throw new Fault('internal', 'A block was sealed and not listed.');
+    const { codec, id } = entry;
+    const bytes = await decode(
+      { codec, bytes: pack.checker.open({ number: slot, codec, id }, sealed) },
+      options.blockBytes,
+    );
+    if (!equalBytes(sha256(bytes), blockSha256)) throw new Fault('internal', 'A block did not survive being sealed.');
   }
 
-  async function upload(ref: PackRef, bytes: Uint8Array): Promise<void> {
-    await store.putNew(packKey(scope.volumeId, closedPack(ref)), bytes); // 'exists': the same bytes are there already.
+  async function upload(ref: ContainerRef, bytes: Uint8Array): Promise<void> {
+    await store.putNew(packKey(scope.volumeId, objectRefOf(ref)), bytes); // 'exists': the same bytes are there already.
     bytesStored += bytes.length;
   }
 
   /** Ends the pack that is being filled, if any. Its name is then known; its bytes are on their way. */
   async function close(): Promise<void> {
     if (!open) return;
-    const { ref, parts } = open;
+    const { ref, parts, sealer, directory, sizeBytes } = open;
     open = null;
-    const bytes = Buffer.concat(parts);
-    ref.sha256 = toHex(sha256(bytes));
+    const { codec, bytes: plaintext } = await encode(encodeDirectory(directory));
+    const tail = encodeTail(codec, sealer.sealDirectory(codec, plaintext), sealer.header);
+    const bytes = Buffer.concat([...parts, tail]);
+    ref.closed = { sizeBytes: bytes.length, directoryOffset: sizeBytes, sha256: toHex(sha256(bytes)) };
+    await options.onClosed(ref);
     await uploads.start(upload(ref, bytes));
   }
 
@@ -107,24 +103,18 @@ export function createPackWriter(options: PackWriterOptions) {
     close,
     bytesStored: () => bytesStored,
     blocksStored: () => blocks,
-    async add({ codec, bytes }: Encoded, id: Uint8Array): Promise<StoredBlock> {
-      open ??= begin();
-      const pack = open;
+    /** @param id the block's id; `blockSha256` is what it must still have after being opened again */
+    async add({ codec, bytes }: Encoded, id: Uint8Array, blockSha256: Uint8Array): Promise<StoredBlock> {
+      const pack = open ?? (await begin());
+      open = pack;
       const { number, sealed } = pack.sealer.seal({ codec, id }, bytes);
-      const block = {
-        pack: pack.ref,
-        slot: number,
-        offset: pack.sizeBytes,
-        lengthBytes: sealed.length,
-        codec,
-        sha256: id,
-      };
+      pack.directory.push({ offset: pack.sizeBytes, lengthBytes: sealed.length, codec, id });
       pack.parts.push(sealed);
       pack.sizeBytes += sealed.length;
       blocks += 1;
-      if (options.checkAll || blocks % CHECK_EVERY === 1) await check(pack, block, sealed);
-      if (pack.sizeBytes >= PACK_BYTES || pack.parts.length > PACK_SLOTS_MAX) await close();
-      return block;
+      if (options.checkAll || blocks % CHECK_EVERY === 1) await check(pack, number, sealed, blockSha256);
+      if (pack.sizeBytes >= PACK_BYTES || pack.directory.length === PACK_SLOTS_MAX) await close();
+      return { pack: pack.ref, slot: number };
     },
     /** Waits until every pack is durable. Throws what any of them failed with. */
     async finish(): Promise<void> {

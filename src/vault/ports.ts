@@ -76,11 +76,31 @@ export type KeyContext = {
   purpose: KeyPurpose | 'configuration';
 };
 
-/** Makes and opens data keys (256 bit) under the cell's *data* key. A wrong context never opens a key. */
-export type KeyService = {
-  generate(context: KeyContext): Promise<{ key: Uint8Array; wrapped: Uint8Array }>;
+/** Kinds of recipients of a data key: numbers of the format. */
+export const RECIPIENT = { cell: 1, recoveryRegion: 2, tenant: 3 } as const;
+
+/** Somebody who opens data keys that were wrapped for them. `label` says the same as the context, and more exactly. */
+export type KeyOpener = {
+  /** Can it open what was wrapped for this recipient? `name` says which key of its kind: an ARN, a fingerprint. */
+  opens(recipient: { kind: number; name: string }): boolean;
   /** Throws Fault `wrong_key` for another context or key, `key_unavailable` when the service cannot be used now. */
+  unwrap(wrapped: Uint8Array, context: KeyContext, label: Uint8Array): Promise<Uint8Array>;
+};
+
+/** Makes and opens data keys (256 bit) under the cell's *data* key. A wrong context never opens a key. */
+export type KeyService = KeyOpener & {
+  /** As which recipient it is named beside a key that it has wrapped. */
+  readonly recipient: { readonly kind: number; readonly name: string };
+  generate(context: KeyContext): Promise<{ key: Uint8Array; wrapped: Uint8Array }>;
+  /** As an opener's: the context is all that a key service binds a key to. */
   unwrap(wrapped: Uint8Array, context: KeyContext): Promise<Uint8Array>;
+};
+
+/** Somebody else for whom every data key is wrapped too: the recovery region, or the tenant's own recovery key. */
+export type KeyRecipient = {
+  readonly kind: number;
+  readonly name: string;
+  wrap(dataKey: Uint8Array, context: KeyContext, label: Uint8Array): Promise<Uint8Array>;
 };
 
 /** Progress of a long run, in blocks; `total` is null until the listing is complete. */

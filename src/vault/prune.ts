@@ -3,18 +3,25 @@ import { Fault } from '../core/faults.ts';
 import { timeOfId } from '../core/ids.ts';
 import {
   type AttemptRef,
+  bundleKey,
+  keyObjectKey,
   packKey,
-  pageKey,
+  packKeyName,
   rootKey,
   rootsPrefix,
   runOfObject,
   runOfRootKey,
   type VolumeScope,
   volumePrefix,
-  wrappedKeyKey,
 } from './layout.ts';
-import { createManifestReader, type Manifest, type ManifestReader, type VaultDeps } from './manifest.ts';
-import { closedPack } from './page.ts';
+import {
+  createManifestReader,
+  type Manifest,
+  type ManifestReader,
+  type RootPlace,
+  type VaultDeps,
+} from './manifest.ts';
+import { type ContainerRef, objectRefOf } from './places.ts';
 import { assertNotAborted } from './pipeline.ts';
 import type { BlobStore } from './ports.ts';
 
@@ -37,7 +44,7 @@ export type PrunePlan = {
   volumeId: string;
   rootsKept: readonly string[];
   rootsToDelete: readonly string[];
-  /** Pages, then packs, then keys, that nothing kept refers to. */
+  /** Bundles, then packs, then keys, that nothing kept refers to. */
   objectsToDelete: readonly string[];
   bytesToDelete: number;
   bytesKept: number;
@@ -62,21 +69,37 @@ async function referencedBy(
   signal: AbortSignal | undefined,
 ): Promise<Set<string>> {
   const needed = new Set<string>();
-  const needKey = (ref: AttemptRef, purpose: 'pack' | 'index') => needed.add(wrappedKeyKey(volumeId, ref, purpose));
+  const seen = new Set<string>();
+  const needKey = (ref: AttemptRef, key: string) => needed.add(keyObjectKey(volumeId, ref, key));
+  const needBundle = (ref: RootPlace) => {
+    needed.add(bundleKey(volumeId, ref));
+    needKey(ref, 'index');
+  };
+  const needPack = (pack: ContainerRef) => {
+    if (pack.volumeId !== volumeId) return;
+    needed.add(packKey(volumeId, objectRefOf(pack)));
+    needKey(pack, packKeyName(pack.ordinal));
+  };
+  /** Is this the first time that the page at this place is met? */
+  const isNew = (bundle: string, slot: number) => {
+    const size = seen.size;
+    return seen.add(`${bundle}#${slot}`).size > size;
+  };
+  async function needNode(node: RootPlace): Promise<void> {
+    for (const [number, ref] of await reader.node(node)) {
+      const bundle = objectRefOf(ref.bundle);
+      if (!isNew(bundleKey(volumeId, bundle), ref.slot)) continue;
+      assertNotAborted(signal);
+      needed.add(bundleKey(volumeId, bundle));
+      needKey(bundle, 'index');
+      for (const { pack } of (await reader.leaf(number, ref)).values()) needPack(pack);
+    }
+  }
   for (const manifest of manifests) {
     needed.add(rootKey(volumeId, manifest.runId));
     needKey(manifest, 'index');
-    for (const page of manifest.pages) {
-      const key = pageKey(volumeId, page);
-      if (needed.has(key)) continue;
-      assertNotAborted(signal);
-      for (const { pack } of (await reader.page(page)).values()) {
-        needed.add(packKey(volumeId, closedPack(pack)));
-        needKey(pack, 'pack');
-      }
-      needed.add(key);
-      needKey(page, 'index');
-    }
+    for (const place of [...manifest.inventory.pages, ...manifest.nodes]) needBundle(place);
+    for (const node of manifest.nodes) if (isNew(bundleKey(volumeId, node), node.slot)) await needNode(node);
   }
   return needed;
 }
@@ -91,7 +114,7 @@ function createNewcomerCheck(rootRunIds: readonly string[], now: Date) {
   };
 }
 
-const ORDER = ['pages', 'packs', 'keys'];
+const ORDER = ['index', 'packs', 'keys'];
 const orderOf = (volumeId: string, key: string) =>
   ORDER.indexOf(key.slice(volumePrefix(volumeId).length).split('/')[0] ?? '');
 

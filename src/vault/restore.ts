@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import { Fault } from '../core/faults.ts';
+import { fromHex } from '../crypto/bytes.ts';
 import type { VolumeScope } from './layout.ts';
-import { createManifestReader, type Manifest, type ManifestReader, type VaultDeps } from './manifest.ts';
+import type { StoredBlock } from './leaf.ts';
+import { blocksOf, createManifestReader, type Manifest, type ManifestReader, type VaultDeps } from './manifest.ts';
 import { createPackReader, type SealedBlock } from './pack-reader.ts';
-import type { StoredBlock } from './page.ts';
 import { assertNotAborted, mapInOrder, type RunOptions } from './pipeline.ts';
 import type { BlockSink } from './ports.ts';
 
@@ -19,10 +20,10 @@ export type RestoreResult = { blocksWritten: number; volumeBytes: number };
 
 type Place = { index: number; block: StoredBlock };
 
-/** Every stored block of a point, ascending, in batches; one page is in memory at a time. */
+/** Every stored block of a point, ascending, in batches; one leaf is in memory at a time. */
 async function* batchesOf(reader: ManifestReader, manifest: Manifest): AsyncGenerator<Place[]> {
-  for (const ref of manifest.pages) {
-    const places = [...(await reader.page(ref))].map(([index, block]) => ({ index, block }));
+  for await (const { number, ref } of reader.leaves(manifest)) {
+    const places = [...(await reader.leaf(number, ref))].map(([index, block]) => ({ index, block }));
     for (let from = 0; from < places.length; from += BATCH_BLOCKS) yield places.slice(from, from + BATCH_BLOCKS);
   }
 }
@@ -32,8 +33,8 @@ async function* flatten<T>(batches: AsyncIterable<readonly T[]>): AsyncGenerator
 }
 
 /**
- * Writes a point into a new image: every stored block, in ascending order of index, each proved against the SHA-256 that
- * was taken when it was backed up. Blocks of zeros are left out. The sink is completed only when all of it was written.
+ * Writes a point into a new image: every stored block, in ascending order of index, each proved against the id that
+ * was made of it when it was backed up. Blocks of zeros are left out. The sink is completed only when all of it was written.
  *
  * @throws Fault `wrong_key`, `object_corrupt`, `object_missing`, `unsupported_format`, `key_unavailable`,
  *   `store_unavailable`, `aborted`, and what the sink throws
@@ -54,7 +55,8 @@ export async function restoreVolume(
     );
   const packs = createPackReader(deps, input, reader.ring);
   const linear = createHash('sha256');
-  const blocksTotal = manifest.pages.reduce((sum, page) => sum + page.blocks, 0);
+  const blocksTotal = blocksOf(manifest);
+  const idKey = fromHex(manifest.idKey);
   let blocksWritten = 0;
 
   const reading = mapInOrder(batchesOf(reader, manifest), BATCHES_IN_FLIGHT, async (batch) => {
@@ -63,9 +65,9 @@ export async function restoreVolume(
   });
   const writing = mapInOrder(flatten(reading), WRITES_IN_FLIGHT, async (sealed: SealedBlock) => {
     assertNotAborted(options.signal);
-    const { index, block } = sealed;
-    await sink.put(index, await packs.open(sealed, manifest.blockBytes), block.sha256);
-    return block.sha256;
+    const { bytes, sha256 } = await packs.open(sealed, idKey, manifest.blockBytes);
+    await sink.put(sealed.index, bytes, sha256);
+    return sha256;
   });
   for await (const digest of writing) {
     linear.update(digest);

@@ -1,104 +1,95 @@
-import { Fault } from '../core/faults.ts';
-import { createByteReader, createByteWriter, equalBytes, sha256, toHex } from '../crypto/bytes.ts';
+import { toHex } from '../crypto/bytes.ts';
 import { ATTEMPT_BYTES } from '../crypto/object-header.ts';
-import { type AttemptRef, type VolumeScope, wrappedKeyKey } from './layout.ts';
-import type { BlobStore, KeyContext, KeyPurpose, KeyService } from './ports.ts';
+import { encodeKeyObject, identityLabel, type KeyIdentity, openKeyObject, purposeOf } from './key-object.ts';
+import { type AttemptRef, keyObjectKey, packKeyName, type VolumeScope } from './layout.ts';
+import type { BlobStore, KeyOpener, KeyRecipient, KeyService } from './ports.ts';
 
-const MAGIC = 0x444d_4b59; // "DMKY"
-const VERSION = 0;
-const DIGEST_BYTES = 32;
-const PURPOSES: readonly KeyPurpose[] = ['pack', 'index'];
+export type KeyDeps = {
+  store: BlobStore;
+  keys: KeyService;
+  /** Others for whom each new key is wrapped, beside the key service. */
+  recipients?: readonly KeyRecipient[] | undefined;
+};
 
-const contextOf = (scope: VolumeScope, runId: string, purpose: KeyPurpose): KeyContext => ({
-  cell: scope.cell,
-  tenant: scope.tenantId,
-  volume: scope.volumeId,
-  run: runId,
-  purpose,
-});
-
-/** The fields that say whose key it is, then the wrapped key, then the SHA-256 of all of it. */
-function encodeWrappedKey(context: KeyContext, attempt: string, wrapped: Uint8Array): Uint8Array {
-  const writer = createByteWriter();
-  writer.u32(MAGIC);
-  writer.u8(VERSION);
-  for (const field of [context.cell, context.tenant, context.volume, context.run, attempt, context.purpose])
-    writer.text(field);
-  writer.u16(wrapped.length);
-  writer.bytes(wrapped);
-  writer.bytes(sha256(writer.done()));
-  return writer.done();
+/** A new data key, stored wrapped for all recipients before anything is sealed under it. */
+async function makeKey(deps: KeyDeps, identity: KeyIdentity, objectKey: string) {
+  const { cell, tenantId: tenant, volumeId: volume, runId: run, key: name } = identity;
+  const context = { cell, tenant, volume, run, purpose: purposeOf(name) };
+  const { key, wrapped } = await deps.keys.generate(context);
+  const others = (deps.recipients ?? []).map(async (other) => ({
+    kind: other.kind,
+    name: other.name,
+    wrapped: await other.wrap(key, context, identityLabel(identity)),
+  }));
+  const recipients = [{ ...deps.keys.recipient, wrapped }, ...(await Promise.all(others))];
+  const object = encodeKeyObject(identity, recipients);
+  await deps.store.putNew(objectKey, object); // 'exists': our own put, whose answer was lost.
+  return { key, sizeBytes: object.length };
 }
 
-function decodeWrappedKey(bytes: Uint8Array, context: KeyContext, attempt: string): Uint8Array {
-  const digestAt = bytes.length - DIGEST_BYTES;
-  if (digestAt < 0 || !equalBytes(sha256(bytes.subarray(0, digestAt)), bytes.subarray(digestAt)))
-    throw new Fault('object_corrupt', 'A stored key is damaged.');
-  const reader = createByteReader(bytes.subarray(0, digestAt));
-  if (reader.u32() !== MAGIC) throw new Fault('object_corrupt', 'A stored key is damaged.');
-  const version = reader.u8();
-  if (version !== VERSION) throw new Fault('unsupported_format', `A stored key has format version ${version}.`);
-  for (const field of [context.cell, context.tenant, context.volume, context.run, attempt, context.purpose])
-    if (reader.text() !== field) throw new Fault('wrong_key', 'A stored key belongs to something else.');
-  const wrapped = reader.bytes(reader.u16());
-  reader.end();
-  return wrapped;
-}
-
-/** The two data keys of a new attempt. Made here, used to seal, never unwrapped by the writer. */
+/** The data keys of a new attempt. Made here, used to seal, never unwrapped by the writer. */
 export type AttemptKeys = AttemptRef & {
-  keys: Record<KeyPurpose, Uint8Array>;
-  /** The wrapped keys as they are to be stored, before the root that needs them. */
-  objects: readonly { key: string; bytes: Uint8Array }[];
+  index: Uint8Array;
+  /** The key that the pack of this number is sealed under; a new one for each thousand packs. */
+  pack(ordinal: number): Promise<Uint8Array>;
+  /** Bytes of the wrapped keys that were stored. */
+  bytesStored(): number;
 };
 
 /** Fresh keys and a fresh attempt id: a second try of a run shares neither with the first. */
-export async function generateAttemptKeys(
-  keys: KeyService,
+export async function createAttemptKeys(
+  deps: KeyDeps,
   scope: VolumeScope,
   runId: string,
   random: (bytes: number) => Uint8Array,
 ): Promise<AttemptKeys> {
-  const attempt = toHex(random(ATTEMPT_BYTES));
-  const made = await Promise.all(
-    PURPOSES.map(async (purpose) => {
-      const context = contextOf(scope, runId, purpose);
-      const { key, wrapped } = await keys.generate(context);
-      const object = wrappedKeyKey(scope.volumeId, { runId, attempt }, purpose);
-      return { purpose, key, object: { key: object, bytes: encodeWrappedKey(context, attempt, wrapped) } };
-    }),
-  );
-  const [pack, index] = made;
-  if (!pack || !index) throw new Fault('internal', 'A run needs a key for each purpose.');
+  const { cell, tenantId, volumeId } = scope;
+  const ref = { runId, attempt: toHex(random(ATTEMPT_BYTES)) };
+  let bytesStored = 0;
+  async function make(key: string): Promise<Uint8Array> {
+    const made = await makeKey(deps, { cell, tenantId, volumeId, ...ref, key }, keyObjectKey(volumeId, ref, key));
+    bytesStored += made.sizeBytes;
+    return made.key;
+  }
+  let latest: { name: string; key: Promise<Uint8Array> } | null = null;
   return {
-    runId,
-    attempt,
-    keys: { pack: pack.key, index: index.key },
-    objects: made.map(({ object }) => object),
+    ...ref,
+    index: await make('index'),
+    bytesStored: () => bytesStored,
+    pack(ordinal) {
+      const name = packKeyName(ordinal);
+      if (latest?.name !== name) latest = { name, key: make(name) };
+      return latest.key;
+    },
   };
 }
 
+/** Opened keys that are kept: a restore of a very old volume refers to few more runs at a time. */
+const OPENED_MAX = 4_096;
+
 /**
- * Opens data keys of earlier attempts, each once. Holds 32 bytes for each run that a manifest refers to.
+ * Opens data keys of earlier attempts, each once.
  *
- * `dataKey` throws Fault `object_missing`, `object_corrupt`, `wrong_key` or `key_unavailable`.
+ * `dataKey` throws Fault `object_missing`, `object_corrupt`, `wrong_key`, `unsupported_format` or `key_unavailable`.
  */
-export function createKeyRing(deps: { store: BlobStore; keys: KeyService }, scope: VolumeScope) {
+export function createKeyRing(deps: { store: BlobStore; keys: KeyOpener }, scope: VolumeScope) {
   const opened = new Map<string, Promise<Uint8Array>>();
-  async function open(ref: AttemptRef, purpose: KeyPurpose): Promise<Uint8Array> {
-    const context = contextOf(scope, ref.runId, purpose);
-    const object = await deps.store.get(wrappedKeyKey(scope.volumeId, ref, purpose));
-    return deps.keys.unwrap(decodeWrappedKey(object, context, ref.attempt), context);
+  function open(objectKey: string, identity: KeyIdentity): Promise<Uint8Array> {
+    const known = opened.get(objectKey);
+    if (known) return known;
+    const [oldest] = opened.keys();
+    if (opened.size >= OPENED_MAX && oldest !== undefined) opened.delete(oldest);
+    const key = deps.store.get(objectKey).then((object) => openKeyObject(deps.keys, object, identity));
+    opened.set(objectKey, key);
+    key.catch(() => opened.delete(objectKey)); // A failure may be passing: the next reader asks again.
+    return key;
   }
+  const { cell, tenantId } = scope;
   return {
-    dataKey(ref: AttemptRef, purpose: KeyPurpose): Promise<Uint8Array> {
-      const name = `${ref.runId}/${ref.attempt}/${purpose}`;
-      const known = opened.get(name);
-      if (known) return known;
-      const key = open(ref, purpose);
-      opened.set(name, key);
-      key.catch(() => opened.delete(name)); // A failure may be passing: the next reader asks again.
-      return key;
+    /** The key of an attempt at a run of `volumeId`; this volume's own when it is not given. */
+    dataKey(ref: AttemptRef & { volumeId?: string }, key: string): Promise<Uint8Array> {
+      const { runId, attempt, volumeId = scope.volumeId } = ref;
+      return open(keyObjectKey(volumeId, ref, key), { cell, tenantId, volumeId, runId, attempt, key });
     },
   };
 }

@@ -56,7 +56,7 @@ describe('a sealed object', () => {
     ['volume', { volume: 'vol-2' }],
     ['run', { run: 'run-2' }],
     ['attempt', { attempt: 'ff112233445566778899aabbccddeeff' }],
-    ['type', { type: 'page' as const }],
+    ['type', { type: 'index' as const }],
     ['ordinal', { ordinal: 4 }],
     ['fields shifted between neighbours', { cell: 'eut', tenant: 'en_eu_a' }],
   ])('refuses another %s at the commitment', (_, change) => {
@@ -95,7 +95,7 @@ describe('a sealed object', () => {
     const { crc32 } = await import('node:zlib');
     const { header } = sealOne();
     const later = Buffer.from(header);
-    later[4] = 1;
+    later[4] = 2;
     later.writeUInt32BE(crc32(later.subarray(0, HEADER_BYTES - 4)), HEADER_BYTES - 4);
     expect(codeOf(() => openSealedObject(DATA_KEY, later, CONTEXT))).toBe('unsupported_format');
   });

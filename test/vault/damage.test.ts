@@ -5,13 +5,10 @@ import { sha256 } from '../../src/crypto/bytes.ts';
 import { backupVolume } from '../../src/vault/backup.ts';
 import { createMemoryKeys, createMemorySink, createMemorySource, createMemoryStore } from '../../src/vault/memory.ts';
 import { CODEC } from '../../src/vault/codec.ts';
-import { contextOf } from '../../src/vault/layout.ts';
-import { readManifest, sealMetadata } from '../../src/vault/manifest.ts';
 import { createPackReader } from '../../src/vault/pack-reader.ts';
-import { createPackWriter } from '../../src/vault/pack-writer.ts';
-import { encodePage } from '../../src/vault/page.ts';
+import { blockId, createPackWriter } from '../../src/vault/pack-writer.ts';
 import { restoreVolume } from '../../src/vault/restore.ts';
-import { createKeyRing, generateAttemptKeys } from '../../src/vault/run-keys.ts';
+import { createAttemptKeys, createKeyRing } from '../../src/vault/run-keys.ts';
 import { block, noise, SCOPE } from './fixture.ts';
 
 /** Tiny blocks, so that every byte of every object can be damaged in turn. */
@@ -41,6 +38,7 @@ async function outcomeOf({ store, keys, manifestKey, scope }: Point): Promise<st
     for (const [index, bytes] of sink.image) expect(Buffer.compare(bytes, IMAGE.get(index)!)).toBe(0);
     return isFault(error) ? error.code : String(error);
   }
+  for (const [index, bytes] of IMAGE) expect(Buffer.compare(bytes, sink.image.get(index)!)).toBe(0);
   return 'restored';
 }
 
@@ -51,29 +49,34 @@ describe('a restore never gives wrong bytes', () => {
     expect(await outcomeOf(await createPoint())).toBe('restored');
   });
 
-  test.each(['/packs/', '/pages/', '/roots/', '/pack', '/index'])('any damaged byte of %s is found', async (part) => {
-    const point = await createPoint();
-    const key = part.endsWith('/')
-      ? keyOf(point, part)
-      : [...point.store.objects.keys()].find((one) => one.endsWith(part))!;
-    const object = point.store.objects.get(key)!;
-    const outcomes = new Set<string>();
-    for (let at = 0; at < object.length; at += 1) {
-      const flipped = 1 << (at & 7);
-      object[at]! ^= flipped;
-      outcomes.add(await outcomeOf(point));
-      object[at]! ^= flipped;
-    }
-    expect([...outcomes]).toEqual(['object_corrupt']);
-    expect(await outcomeOf(point)).toBe('restored');
-  });
+  test.each(['/packs/', '/index/', '/roots/', '/pack-000000', '/index'])(
+    'any damaged byte of %s is found',
+    async (part) => {
+      const point = await createPoint();
+      const key = part.endsWith('/')
+        ? keyOf(point, part)
+        : [...point.store.objects.keys()].find((one) => one.endsWith(part))!;
+      const object = point.store.objects.get(key)!;
+      const outcomes = new Set<string>();
+      for (let at = 0; at < object.length; at += 1) {
+        const flipped = 1 << (at & 7);
+        object[at]! ^= flipped;
+        outcomes.add(await outcomeOf(point));
+        object[at]! ^= flipped;
+      }
+      expect([...outcomes]).toEqual(['object_corrupt']);
+      expect(await outcomeOf(point)).toBe('restored');
+    },
+  );
 
   test('an object that is cut short, or gone, is found', async () => {
     const point = await createPoint();
     for (const [key, object] of new Map(point.store.objects)) {
       for (const length of [0, 1, 50, 90, object.length - 1].filter((one) => one < object.length)) {
         point.store.objects.set(key, object.subarray(0, length));
-        expect(await outcomeOf(point)).toBe('object_corrupt');
+        // A bundle ends with pages for writers: without them a point restores all the same.
+        const whole = key.includes('/index/') && length > 0 ? ['restored'] : [];
+        expect(['object_corrupt', ...whole]).toContain(await outcomeOf(point));
       }
       point.store.objects.delete(key);
       expect(await outcomeOf(point)).toBe('object_missing');
@@ -83,7 +86,7 @@ describe('a restore never gives wrong bytes', () => {
 });
 
 describe('an object in the wrong place is refused at the commitment', () => {
-  const parts = ['/packs/', '/pages/', '/roots/', '/keys/'];
+  const parts = ['/packs/', '/index/', '/roots/', '/keys/'];
   const replace = (point: Point, other: Point, part: string) => {
     const names = (of: Point) => [...of.store.objects.keys()].filter((key) => key.includes(part)).toSorted();
     const theirs = names(other);
@@ -117,7 +120,7 @@ describe('an object in the wrong place is refused at the commitment', () => {
     const moved = createMemoryStore();
     for (const [key, object] of other.store.objects)
       moved.objects.set(
-        key.replace(`v0/${scope.volumeId}/`, `v0/${SCOPE.volumeId}/`).replaceAll(runId, 'run-1'),
+        key.replace(`v1/${scope.volumeId}/`, `v1/${SCOPE.volumeId}/`).replaceAll(runId, 'run-1'),
         object,
       );
     expect(await outcomeOf({ ...point, store: moved })).toBe('wrong_key');
@@ -141,34 +144,31 @@ describe('an object in the wrong place is refused at the commitment', () => {
 });
 
 describe('a faulty writer', () => {
-  test('is found by the reader: a block whose bytes are not those of its id, a page that is not the one of the root', async () => {
-    const point = await createPoint();
-    const ring = createKeyRing(point, SCOPE);
-    const manifest = await readManifest(point, { ...SCOPE, manifestKey: point.manifestKey });
-    const dataKey = await ring.dataKey(manifest, 'index');
-    const context = contextOf(SCOPE, manifest, 'page', 0);
-    const page = await sealMetadata({ dataKey, context, random: randomBytes }, encodePage(0, new Map()));
-    point.store.objects.set(keyOf(point, '/pages/'), page);
-    expect(await outcomeOf(point)).toBe('object_corrupt');
+  const ID_KEY = new Uint8Array(32).fill(7);
+  const idOf = (bytes: Uint8Array) => blockId(ID_KEY, sha256(bytes));
 
-    const attempt = await generateAttemptKeys(point.keys, SCOPE, 'run-2', randomBytes);
-    for (const { key, bytes } of attempt.objects) await point.store.putNew(key, bytes);
-    const shared = { store: point.store, scope: SCOPE, attempt, blockBytes: BLOCK, random: randomBytes };
-    const writer = createPackWriter(shared);
-    const encoded = { codec: CODEC.raw, bytes: block(1, BLOCK) };
-    await writer.add(encoded, sha256(encoded.bytes)); // The first is checked as it is written; the second is not.
-    const stored = await writer.add(encoded, sha256(block(2, BLOCK)));
+  async function createWriter({ keys, store }: Point) {
+    const attempt = await createAttemptKeys({ keys, store }, SCOPE, 'run-2', randomBytes);
+    const onClosed = async () => {};
+    return createPackWriter({ store, scope: SCOPE, attempt, blockBytes: BLOCK, random: randomBytes, onClosed });
+  }
+
+  test('is found by the reader: a block whose bytes are not those of its id', async () => {
+    const point = await createPoint();
+    const writer = await createWriter(point);
+    const bytes = block(1, BLOCK);
+    await writer.add({ codec: CODEC.raw, bytes }, idOf(bytes), sha256(bytes));
+    const wrong = await writer.add({ codec: CODEC.raw, bytes }, idOf(block(2, BLOCK)), sha256(bytes));
     await writer.finish();
-    const reader = createPackReader(point, SCOPE, ring);
-    const [sealed] = await reader.read([{ index: 1, block: stored }]);
-    await expect(reader.open(sealed!, BLOCK)).rejects.toMatchObject({ code: 'object_corrupt' });
+    const reader = createPackReader(point, SCOPE, createKeyRing(point, SCOPE));
+    const [sealed] = await reader.read([{ index: 1, block: wrong }]);
+    await expect(reader.open(sealed!, ID_KEY, BLOCK)).rejects.toMatchObject({ code: 'object_corrupt' });
   });
 
   test('is found at once where what it sealed is opened again', async () => {
-    const { keys, store } = await createPoint();
-    const attempt = await generateAttemptKeys(keys, SCOPE, 'run-2', randomBytes);
-    const writer = createPackWriter({ store, scope: SCOPE, attempt, blockBytes: BLOCK, random: randomBytes });
-    const wrong = writer.add({ codec: CODEC.raw, bytes: block(1, BLOCK) }, sha256(block(2, BLOCK)));
+    const writer = await createWriter(await createPoint());
+    const bytes = block(1, BLOCK);
+    const wrong = writer.add({ codec: CODEC.raw, bytes }, idOf(bytes), sha256(block(2, BLOCK)));
     await expect(wrong).rejects.toMatchObject({ code: 'internal' });
   });
 });

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { MemoryImage } from '../../src/vault/memory.ts';
-import { readManifest } from '../../src/vault/manifest.ts';
-import { PAGE_BLOCKS } from '../../src/vault/page.ts';
+import { createManifestReader } from '../../src/vault/manifest.ts';
+import { LEAF_BLOCKS } from '../../src/vault/leaf.ts';
+import { NODE_LEAVES } from '../../src/vault/node.ts';
 import { executePrune, planPrune } from '../../src/vault/prune.ts';
 import { BLOCK, block, contentOf, createVault, noise, SCOPE, zeros } from './fixture.ts';
 
@@ -32,19 +33,28 @@ describe('an incremental backup', () => {
     const { vault, base, lineage } = await createBase(image);
     const result = await vault.backup(image, { runId: 'run-2', base, lineage });
     expect(result).toMatchObject({ kind: 'incremental', blocksRead: 0, blocksStored: 0 });
-    expect([...vault.store.objects.keys()].filter((key) => /\/(packs|pages)\/run-2\//.test(key))).toEqual([]);
+    expect([...vault.store.objects.keys()].filter((key) => /\/(packs|index)\/run-2\//.test(key))).toEqual([]);
     expect(contentOf((await vault.restore(result.manifestKey)).image)).toEqual(contentOf(image));
   });
 
-  test('rewrites the pages it touches and shares the others', async () => {
-    const blocks = 10 * PAGE_BLOCKS;
-    const before = new Map(Array.from({ length: 10 }, (_, n) => [n * PAGE_BLOCKS + 5, block(n)] as const));
+  test('rewrites the leaves and nodes it touches and shares the others', async () => {
+    const NODE_BLOCKS = NODE_LEAVES * LEAF_BLOCKS;
+    const blocks = 10 * NODE_BLOCKS;
+    const before = new Map(
+      Array.from(
+        { length: 20 },
+        (_, n) => [Math.floor(n / 2) * NODE_BLOCKS + (n % 2) * LEAF_BLOCKS, block(n)] as const,
+      ),
+    );
     const { vault, base, lineage } = await createBase(before, blocks);
-    const after = new Map(before).set(4 * PAGE_BLOCKS + 6, block(99));
+    const after = new Map(before).set(4 * NODE_BLOCKS + 6, block(99));
     const { manifestKey } = await vault.backup(after, { runId: 'run-2', base, lineage, blocks });
-    const { pages } = await readManifest(vault.deps, { ...SCOPE, manifestKey });
-    expect(pages.filter(({ runId }) => runId === 'run-2').map(({ ordinal }) => ordinal)).toEqual([4]);
-    expect(pages).toHaveLength(10);
+    const reader = createManifestReader(vault.deps, SCOPE);
+    const { nodes } = await reader.root(manifestKey);
+    expect(nodes.map(({ runId }) => runId)).toEqual(nodes.map((_, n) => (n === 4 ? 'run-2' : 'run-1')));
+    expect(nodes).toHaveLength(10);
+    const leaves = [...(await reader.node(nodes[4]!)).values()];
+    expect(leaves.map(({ bundle }) => bundle.runId)).toEqual(['run-2', 'run-1']);
     expect(contentOf((await vault.restore(manifestKey)).image)).toEqual(contentOf(after));
   });
 
@@ -63,7 +73,7 @@ describe('an incremental backup', () => {
   test('follows a volume that has grown', async () => {
     const before = filled(64);
     const { vault, base, lineage } = await createBase(before);
-    const blocks = 2 * PAGE_BLOCKS;
+    const blocks = 2 * NODE_LEAVES * LEAF_BLOCKS;
     const after = new Map(before).set(100, block(1_000)).set(blocks - 1, block(1_001));
     const result = await vault.backup(after, { runId: 'run-2', base, lineage, blocks });
     expect(result).toMatchObject({ kind: 'incremental', volumeBytes: blocks * BLOCK, blocksStored: 2 });
@@ -103,14 +113,14 @@ describe('a base that does not hold costs a full backup, which says why', () => 
   test('a volume that has shrunk', async () =>
     expectFull(await createBase(image, 64), { blocks: 32 }, 'base_mismatch'));
 
-  test.each(['roots', 'keys', 'pages'])('%s missing', async (kind) => {
+  test.each(['roots', 'keys', 'index'])('%s missing', async (kind) => {
     const prepared = await createBase(image);
     const { objects } = prepared.vault.store;
     for (const key of objects.keys()) if (key.includes(`/${kind}/`)) objects.delete(key);
     await expectFull(prepared, {}, 'base_unreadable');
   });
 
-  test.each(['roots', 'keys', 'pages'])('%s damaged', async (kind) => {
+  test.each(['roots', 'keys', 'index'])('%s damaged', async (kind) => {
     const prepared = await createBase(image);
     for (const [key, bytes] of prepared.vault.store.objects)
       if (key.includes(`/${kind}/`)) bytes[bytes.length - 1] = (bytes.at(-1) ?? 0) ^ 1;

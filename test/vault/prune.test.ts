@@ -91,7 +91,7 @@ describe('prune', () => {
     const vault = createVault();
     const points = await createChain(vault, 3);
     const keep = [points[2]!.manifestKey];
-    const page = [...vault.store.objects.keys()].find((key) => key.includes(`/pages/${points[2]!.runId}/`))!;
+    const page = [...vault.store.objects.keys()].find((key) => key.includes(`/index/${points[2]!.runId}/`))!;
     const bytes = vault.store.objects.get(page)!;
     bytes[bytes.length - 1]! ^= 1;
     const before = [...vault.store.objects.keys()];
@@ -152,11 +152,11 @@ describe('prune', () => {
     const vault = createVault();
     const points = await createChain(vault, 2);
     const other = await vault.backup(points[0]!.image, { runId: 'run-other', volumeId: 'vol-10' });
-    await vault.store.putNew(`v0/${SCOPE.volumeId}/notes/readme`, new Uint8Array(3));
+    await vault.store.putNew(`v1/${SCOPE.volumeId}/notes/readme`, new Uint8Array(3));
     await prune(vault, []);
     const scope = { ...SCOPE, volumeId: 'vol-10' };
     expect(contentOf((await vault.restore(other.manifestKey, { scope })).image)).toEqual(contentOf(points[0]!.image));
-    expect(vault.store.objects.has(`v0/${SCOPE.volumeId}/notes/readme`)).toBe(true);
+    expect(vault.store.objects.has(`v1/${SCOPE.volumeId}/notes/readme`)).toBe(true);
   });
 
   test('a crash at any deletion loses no kept point, and pruning again finishes', async () => {

@@ -1,76 +1,121 @@
 import { createHash } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { isFault } from '../../src/core/faults.ts';
 import { deriveObjectKey, FORMAT, type ObjectType } from '../../src/crypto/object-key.ts';
+import { openKeysFile, recoveryOpener } from '../../src/vault/keys-file.ts';
+import { rootKey } from '../../src/vault/layout.ts';
+import { createMemorySink, createMemoryStore } from '../../src/vault/memory.ts';
 import { readManifest } from '../../src/vault/manifest.ts';
-import { createMemoryKeys, createMemorySink, createMemoryStore } from '../../src/vault/memory.ts';
+import { blockId } from '../../src/vault/pack-writer.ts';
+import type { KeyOpener } from '../../src/vault/ports.ts';
 import { restoreVolume } from '../../src/vault/restore.ts';
-import vectors from '../vectors/v0.json' with { type: 'json' };
+import vectors from '../vectors/v1/vectors.json' with { type: 'json' };
 
+const DIR = join(import.meta.dirname, '../vectors/v1');
 const bytes = (hex: string) => Buffer.from(hex, 'hex');
-const isType = (type: string): type is ObjectType => ['pack', 'page', 'root'].includes(type);
+const hex = (data: Uint8Array) => Buffer.from(data).toString('hex');
+const isType = (type: string): type is ObjectType => ['pack', 'index', 'root'].includes(type);
 
-function openVault() {
+type Point = { repository: string; volume: string; point: string };
+type Change = {
+  op: string;
+  object?: string;
+  at?: number;
+  mask?: number;
+  bytes?: number;
+  hex?: string | null;
+  from?: string;
+  to?: string;
+  cell?: string;
+  tenant?: string;
+};
+
+/** A fixture repository in memory, fit to be damaged. */
+function openRepository(name: string) {
+  const root = join(DIR, name, 'objects');
   const store = createMemoryStore();
-  for (const [key, base64] of Object.entries(vectors.objects)) store.objects.set(key, Buffer.from(base64, 'base64'));
-  return { store, keys: createMemoryKeys(bytes(vectors.masterKeyHex)) };
+  for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile()) continue;
+    const path = join(entry.parentPath, entry.name);
+    store.objects.set(relative(root, path), new Uint8Array(readFileSync(path)));
+  }
+  const keys = JSON.parse(readFileSync(join(DIR, name, 'KEYS.json'), 'utf8'));
+  return { store, keys };
 }
 
-async function restore(vault: ReturnType<typeof openVault>, manifestKey: string) {
-  const { blockBytes, scope, points } = vectors;
-  const sink = createMemorySink({ blockBytes, volumeBytes: points[0]!.volumeBytes });
-  await restoreVolume(vault, { ...scope, manifestKey }, sink);
-  const sums = [...sink.image].map(([index, block]) => [
-    String(index),
-    createHash('sha256').update(block).digest('hex'),
-  ]);
-  return Object.fromEntries(sums);
+function applyTo({ store: { objects }, keys }: ReturnType<typeof openRepository>, change: Change): void {
+  const { op, object = '' } = change;
+  const data = Buffer.from(objects.get(object) ?? []);
+  const at = (place: number) => (place < 0 ? data.length + place : place);
+  if (op === 'flip') {
+    data[at(change.at!)]! ^= change.mask!;
+    objects.set(object, data);
+  } else if (op === 'truncate') objects.set(object, data.subarray(0, at(change.bytes!)));
+  else if (op === 'append') objects.set(object, Buffer.concat([data, bytes(change.hex!)]));
+  else if (op === 'replace') objects.set(object, bytes(change.hex!));
+  else if (op === 'delete') objects.delete(object);
+  else if (op === 'copy') objects.set(change.to!, objects.get(change.from!)!);
+  else if (op === 'key' && change.hex) keys.keys[object] = change.hex;
+  else if (op === 'key') delete keys.keys[object];
+  else if (op === 'scope') Object.assign(keys, change);
+  else throw new Error(`unknown change ${op}`);
 }
 
-/** The first fault that restoring the points ends with, oldest first. */
-async function firstFault(vault: ReturnType<typeof openVault>): Promise<string> {
+/** SHA-256 of the whole restored image, or the class of the fault. What fails must not have been completed. */
+async function outcomeOf({ store, keys }: ReturnType<typeof openRepository>, of: Point, offline?: KeyOpener) {
+  const { cell, tenantId, opener } = openKeysFile(JSON.stringify(keys));
+  const scope = { cell, tenantId, volumeId: of.volume };
+  const manifestKey = rootKey(of.volume, of.point);
+  if (!store.objects.has(manifestKey)) return 'not_found';
+  const deps = { store, keys: offline ?? opener };
   try {
-    for (const { manifestKey } of vectors.points) await restore(vault, manifestKey);
+    const { volumeBytes, blockBytes } = await readManifest(deps, { ...scope, manifestKey });
+    const sink = createMemorySink({ blockBytes: Math.min(blockBytes, 512), volumeBytes });
+    await restoreVolume(deps, { ...scope, manifestKey }, { ...sink, blockBytes });
+    const sum = createHash('sha256');
+    const zeros = Buffer.alloc(blockBytes);
+    for (let index = 0; index < volumeBytes / blockBytes; index += 1) sum.update(sink.image.get(index) ?? zeros);
+    return sum.digest('hex');
   } catch (error) {
     return isFault(error) ? error.code : String(error);
   }
-  return 'restored';
 }
 
-describe('what was written by format version 0', () => {
-  test('is what this program writes', () => expect(vectors.format).toBe(FORMAT));
-
-  test.each(vectors.derivation)('has these keys', (vector) => {
-    const { type } = vector.context;
-    expect(isType(type)).toBe(true);
-    if (!isType(type)) return;
-    const key = deriveObjectKey(bytes(vector.dataKeyHex), bytes(vector.saltHex), { ...vector.context, type });
-    expect(Buffer.from(key.aeadKey).toString('hex')).toBe(vector.aeadKeyHex);
-    expect(Buffer.from(key.baseNonce).toString('hex')).toBe(vector.baseNonceHex);
-    expect(Buffer.from(key.commitment).toString('hex')).toBe(vector.commitmentHex);
+describe('the published vectors of format version 1-rc', () => {
+  test('are of the format that this program writes, and at least 120', () => {
+    expect(vectors.format).toBe(FORMAT);
+    expect(vectors.cases.length).toBeGreaterThanOrEqual(120);
+    expect(new Set(vectors.cases.map(({ id }) => id)).size).toBe(vectors.cases.length);
   });
 
-  test.each(vectors.points)('restores: $kind', async (point) => {
-    const vault = openVault();
-    const { manifestKey, snapshotId, kind, volumeBytes } = point;
-    const manifest = await readManifest(vault, { ...vectors.scope, manifestKey });
-    expect(manifest).toMatchObject({ snapshotId, kind, volumeBytes, blockBytes: vectors.blockBytes });
-    expect(await restore(vault, manifestKey)).toEqual(point.sha256ByIndex);
+  test.each(vectors.derivations)('derive the keys of a $type $ordinal', ({ dataKey, salt, type, ...vector }) => {
+    if (!isType(type)) throw new Error(type);
+    const key = deriveObjectKey(bytes(dataKey), bytes(salt), { ...vector, type });
+    expect(hex(key.aeadKey)).toBe(vector.aeadKey);
+    expect(hex(key.baseNonce)).toBe(vector.baseNonce);
+    expect(hex(key.commitment)).toBe(vector.commitment);
   });
 
-  test.each(vectors.damage)('is refused when damaged: $what', async ({ key, at, fault }) => {
-    const vault = openVault();
-    const object = vault.store.objects.get(key)!;
-    object[at]! ^= 1;
-    expect(await firstFault(vault)).toBe(fault);
+  test.each(vectors.blockIds)('make the block id $id', ({ idKey, block, id }) => {
+    const sha256 = createHash('sha256').update(bytes(block)).digest();
+    expect(hex(blockId(bytes(idKey), sha256))).toBe(id);
   });
 
-  test.each(vectors.exchanged)('is refused when exchanged: $what', async ({ keys, fault }) => {
-    const vault = openVault();
-    const [a, b] = [keys[0]!, keys[1]!];
-    const { objects } = vault.store;
-    const [first, second] = [objects.get(a)!, objects.get(b)!];
-    objects.set(a, second).set(b, first);
-    expect(await firstFault(vault)).toBe(fault);
+  test.each(vectors.points)('restore $repository $point', async (point) => {
+    expect(await outcomeOf(openRepository(point.repository), point)).toBe(point.sha256);
+  });
+
+  test('restore with the tenant’s own recovery key alone', async () => {
+    const offline = recoveryOpener(readFileSync(join(DIR, 'basic/recovery-key.pem'), 'utf8'));
+    for (const point of vectors.points.filter(({ repository }) => repository === 'basic'))
+      expect(await outcomeOf(openRepository('basic'), point, offline)).toBe(point.sha256);
+  });
+
+  test.each(vectors.cases)('end as they say: $id', async (vector) => {
+    const repository = openRepository(vector.repository);
+    for (const change of vector.changes) applyTo(repository, change);
+    expect(await outcomeOf(repository, vector)).toBe('expect' in vector ? vector.expect : vector.sha256);
   });
 });

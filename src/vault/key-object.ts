@@ -1,0 +1,73 @@
+import { Fault } from '../core/faults.ts';
+import { createByteReader, createByteWriter, equalBytes, sha256 } from '../crypto/bytes.ts';
+import type { AttemptRef, VolumeScope } from './layout.ts';
+import type { KeyOpener, KeyPurpose } from './ports.ts';
+
+const MAGIC = 0x444d_4b59; // "DMKY"
+const VERSION = 1;
+const DIGEST_BYTES = 32;
+
+/** What a wrapped key is for: the fields of its object. `key` is `index`, or `pack-000000` … */
+export type KeyIdentity = VolumeScope & AttemptRef & { key: string };
+
+/** A data key, wrapped for one of those who may open it. */
+export type Recipient = { kind: number; name: string; wrapped: Uint8Array };
+
+/** What the key service is told that a key is for. */
+export const purposeOf = (key: string): KeyPurpose => (key === 'index' ? 'index' : 'pack');
+
+/** The six fields: what an offline recipient's wrap is bound to, as a key service's is to its context. */
+export function identityLabel({ cell, tenantId, volumeId, runId, attempt, key }: KeyIdentity): Uint8Array {
+  const writer = createByteWriter();
+  for (const field of [cell, tenantId, volumeId, runId, attempt, key]) writer.text(field);
+  return writer.done();
+}
+
+/** The fields that say whose key it is, then the key as wrapped for each recipient, then the SHA-256 of all of it. */
+export function encodeKeyObject(identity: KeyIdentity, recipients: readonly Recipient[]): Uint8Array {
+  const writer = createByteWriter();
+  writer.u32(MAGIC);
+  writer.u8(VERSION);
+  writer.bytes(identityLabel(identity));
+  writer.u8(recipients.length);
+  for (const { kind, name, wrapped } of recipients) {
+    writer.u8(kind);
+    writer.text(name);
+    writer.u16(wrapped.length);
+    writer.bytes(wrapped);
+  }
+  writer.bytes(sha256(writer.done()));
+  return writer.done();
+}
+
+/**
+ * @throws Fault `object_corrupt` when it is damaged, `unsupported_format` when a later version wrote it, `wrong_key` when it
+ *   belongs to something else
+ */
+export function decodeKeyObject(bytes: Uint8Array, identity: KeyIdentity): Recipient[] {
+  const digestAt = bytes.length - DIGEST_BYTES;
+  if (digestAt < 0 || !equalBytes(sha256(bytes.subarray(0, digestAt)), bytes.subarray(digestAt)))
+    throw new Fault('object_corrupt', 'A stored key is damaged.');
+  const reader = createByteReader(bytes.subarray(0, digestAt));
+  if (reader.u32() !== MAGIC) throw new Fault('object_corrupt', 'A stored key is damaged.');
+  const version = reader.u8();
+  if (version !== VERSION) throw new Fault('unsupported_format', `A stored key has format version ${version}.`);
+  const { cell, tenantId, volumeId, runId, attempt, key } = identity;
+  for (const field of [cell, tenantId, volumeId, runId, attempt, key])
+    if (reader.text() !== field) throw new Fault('wrong_key', 'A stored key belongs to something else.');
+  const recipients = Array.from({ length: reader.u8() }, () => ({
+    kind: reader.u8(),
+    name: reader.text(),
+    wrapped: reader.bytes(reader.u16()),
+  }));
+  reader.end();
+  return recipients;
+}
+
+/** Opens a key object. @throws as `decodeKeyObject`, Fault `wrong_key` when `opener` is no recipient, and what it throws */
+export async function openKeyObject(opener: KeyOpener, bytes: Uint8Array, identity: KeyIdentity): Promise<Uint8Array> {
+  const mine = decodeKeyObject(bytes, identity).find((recipient) => opener.opens(recipient));
+  if (!mine) throw new Fault('wrong_key', 'A stored key was not sealed for the key that is to open it.');
+  const { cell, tenantId: tenant, volumeId: volume, runId: run, key } = identity;
+  return opener.unwrap(mine.wrapped, { cell, tenant, volume, run, purpose: purposeOf(key) }, identityLabel(identity));
+}
