@@ -112,14 +112,14 @@ type PackChange = {
 };
 
 /** The pack of the first leaf, sealed again with other blocks or another directory. */
-async function craftPack(repository: Repository, { pack, dataKey }: Inside, change: PackChange): Promise<Crafted> {
+function craftPack(repository: Repository, { pack, dataKey }: Inside, change: PackChange): Crafted {
   const object = packKey(SCOPE.volumeId, objectRefOf(pack));
   const bytes = repository.store.objects.get(object) ?? new Uint8Array();
   const { directoryOffset } = closedOf(pack);
   const tail = bytes.subarray(directoryOffset);
   const context = contextOf(SCOPE, pack, 'pack', pack.ordinal);
   const opened = openSealedObject(dataKey, headerOfTail(tail), context);
-  const entries = await openDirectory(opened, tail, directoryOffset);
+  const entries = openDirectory(opened, tail, directoryOffset);
   const sealer = createObjectSealer({ dataKey, context, salt: randomBytes(SALT_BYTES) });
   const slots = entries.map(({ offset, lengthBytes, codec, id: blockIdentity }, number) => {
     const plain = opened.open({ number, codec, id: blockIdentity }, bytes.subarray(offset, offset + lengthBytes));
@@ -130,11 +130,11 @@ async function craftPack(repository: Repository, { pack, dataKey }: Inside, chan
   return { id: change.id, object, bytes: crafted, outcome: corrupt };
 }
 
-async function craftedPacks(repository: Repository, inside: Inside): Promise<Crafted[]> {
+function craftedPacks(repository: Repository, inside: Inside): Crafted[] {
   const craft = (id: string, change: Omit<PackChange, 'id'>) => craftPack(repository, inside, { id, ...change });
   const first = (entries: DirectoryEntry[], part: Partial<DirectoryEntry>) =>
     entries.map((entry, slot) => (slot === 0 ? { ...entry, ...part } : entry));
-  return Promise.all([
+  return [
     craft('pack-block-of-another-id', { blocks: (_, plain) => Buffer.from(plain).reverse() }),
     craft('pack-directory-beyond-its-end', { directory: (all) => first(all, { offset: 2 ** 31 }) }),
     craft('pack-directory-with-other-ids', { directory: (all) => first(all, { id: new Uint8Array(32) }) }),
@@ -143,7 +143,7 @@ async function craftedPacks(repository: Repository, inside: Inside): Promise<Cra
     }),
     craft('pack-directory-of-slots-too-short', { directory: (all) => first(all, { lengthBytes: 16 }) }),
     craft('pack-with-fewer-slots-than-the-leaf-says', { directory: (all) => all.slice(0, 1) }),
-  ]);
+  ];
 }
 
 /** Key objects whose digest is right and whose content is not. */
@@ -218,7 +218,7 @@ export async function craftedCases(repository: Repository): Promise<Case[]> {
   const all = [
     ...craftedRoots(inside),
     ...craftedNodes(inside),
-    ...(await craftedPacks(repository, inside)),
+    ...craftedPacks(repository, inside),
     ...(await craftedKeys(repository, inside)),
   ];
   return all.map(({ id, object, bytes, outcome }) => ({

@@ -27,10 +27,10 @@ export function openBlobStore(clients: { s3: S3Client; lean: { objects: ObjectCa
     key: `${prefix}${key}`,
   });
 
-  async function putNew(key: string, bytes: Uint8Array): Promise<'created' | 'exists'> {
+  async function putNew(key: string, bytes: Uint8Array, sha256?: Uint8Array): Promise<'created' | 'exists'> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await lean.objects.putNew(at(key), bytes);
+        await lean.objects.putNew(at(key), bytes, sha256);
         return 'created';
       } catch (error) {
         const name = awsErrorName(error);

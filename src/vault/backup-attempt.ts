@@ -4,10 +4,11 @@ import { fromHex, sha256, toHex } from '../crypto/bytes.ts';
 import type { NonceMonitor } from '../crypto/nonce-monitor.ts';
 import { FORMAT } from '../crypto/object-key.ts';
 import { type BackupInput, type BackupPlan, type BackupResult, committedRun, resultOf } from './backup-plan.ts';
-import { copyBlocks } from './block-copy.ts';
 import { type BundleWriter, createBundleWriter, PAGE } from './bundle-writer.ts';
 import { createDedupIndex, DEDUP_PAGES_MAX, type DedupIndex, type StoredPacks } from './dedup.ts';
 import { createInventory } from './inventory.ts';
+import { type BackupLane, createLane } from './lane.ts';
+import { allPacks, copyInLanes } from './lanes.ts';
 import { contextOf, packsPrefix, rootKey, rootsPrefix, runOfRootKey } from './layout.ts';
 import {
   createManifestReader,
@@ -20,7 +21,7 @@ import {
 import { createManifestWriter } from './manifest-writer.ts';
 import { createPackWriter } from './pack-writer.ts';
 import { assertNotAborted, countAhead, type RunOptions } from './pipeline.ts';
-import type { PagePlace } from './places.ts';
+import type { ContainerRef, PagePlace } from './places.ts';
 import type { BlobStore, KeyRecipient, KeyService } from './ports.ts';
 import { type AttemptKeys, createAttemptKeys } from './run-keys.ts';
 
@@ -32,6 +33,7 @@ export type AttemptDeps = {
   random: (bytes: number) => Uint8Array;
   monitor?: NonceMonitor;
   checkAll?: boolean;
+  openLanes?: OpenLanes;
 };
 
 const ID_KEY_BYTES = 32;
@@ -104,7 +106,7 @@ async function commit(
 ): Promise<BackupResult> {
   const { random, monitor } = deps;
   const context = contextOf(input, attempt, 'root', 0);
-  const root = await sealRoot({ dataKey: attempt.index, context, random, monitor }, manifest);
+  const root = sealRoot({ dataKey: attempt.index, context, random, monitor }, manifest);
   const manifestKey = rootKey(input.volumeId, input.runId);
   if ((await deps.store.putNew(manifestKey, root)) === 'created') return resultOf(manifestKey, manifest);
   const committed = await committedRun(createManifestReader(deps, input), input);
@@ -112,40 +114,93 @@ async function commit(
   return committed;
 }
 
+/** What each lane of an attempt starts from. */
+export type LaneStart = {
+  scope: BackupInput;
+  attempt: Pick<AttemptKeys, 'runId' | 'attempt' | 'pack'>;
+  idKey: Uint8Array;
+  known: DedupIndex;
+  nextOrdinal: () => number;
+  onClosed: (pack: ContainerRef) => Promise<void>;
+  onCopied: () => void;
+  assertGoingOn: () => void;
+};
+
+/** Opens the lanes of an attempt: one in this thread, or one in each thread of a pool. */
+export type OpenLanes = (start: LaneStart) => Promise<readonly BackupLane[]>;
+
+/** The one lane in this thread. */
+function laneHere({ store, random, monitor, checkAll }: AttemptDeps, start: LaneStart): BackupLane {
+  const { scope, attempt, nextOrdinal, onClosed } = start;
+  const { source } = scope;
+  const own = {
+    store,
+    scope,
+    attempt,
+    random,
+    monitor,
+    checkAll,
+    blockBytes: source.blockBytes,
+    nextOrdinal,
+    onClosed,
+  };
+  return createLane({ ...start, source, packs: createPackWriter(own) });
+}
+
 /** The writers of one attempt, and what its root says of what they wrote. */
-function createWriters(deps: AttemptDeps, input: BackupInput, attempt: AttemptKeys, plan: BackupPlan) {
-  const { store, random, monitor, checkAll } = deps;
-  const shared = { store, scope: input, attempt, random, monitor };
-  const bundles = createBundleWriter(shared);
+async function createWriters(deps: AttemptDeps, input: BackupInput, options: RunOptions, begun: Begun) {
+  const { store, random, monitor } = deps;
+  const { attempt, plan, idKey, known, earlier } = begun;
+  const bundles = createBundleWriter({ store, scope: input, attempt, random, monitor });
   const inventoryPages = createRootPages(bundles, PAGE.inventory);
   const dedupPages = createRootPages(bundles, PAGE.dedup);
   const inventory = createInventory(input, attempt, inventoryPages.put);
   const lockedUntilMs = input.lockUntil?.getTime() ?? 0;
-  const packs = createPackWriter({
-    ...shared,
-    blockBytes: input.source.blockBytes,
-    checkAll,
+  let packCount = 0;
+  const start: LaneStart = {
+    scope: input,
+    attempt,
+    idKey,
+    known,
+    nextOrdinal: () => packCount++,
     onClosed: (pack) => inventory.add(pack, lockedUntilMs),
-  });
+    onCopied: () => begun.onCopied(),
+    assertGoingOn: () => assertNotAborted(options.signal),
+  };
+  const lanes = deps.openLanes ? await deps.openLanes(start) : [laneHere(deps, start)];
+  const packs = allPacks(lanes);
   const pages = createManifestWriter({ volumeId: input.volumeId, packs, bundles, parent: plan.parent });
   return {
+    lanes,
     packs,
     pages,
     /** Stores the last pages. All that the root is to name is durable then. */
-    async finish(known: DedupIndex, earlier: Earlier) {
+    async finish() {
+      await pages.closePages();
       for (const [number, bytes] of known.pages().entries()) await dedupPages.put(number, bytes);
       const totals = await inventory.finish();
       await bundles.close();
+      const { blocksStored, bytesStored } = packs.totals();
       return {
         nodes: pages.nodes(),
         inventory: { ...totals, pages: inventoryPages.refs() },
         dedup: [...dedupPages.refs(), ...(earlier.manifest?.dedup ?? [])].slice(0, DEDUP_PAGES_MAX),
-        blocksStored: packs.blocksStored(),
-        bytesStored: packs.bytesStored() + bundles.bytesStored() + attempt.bytesStored(),
+        blocksStored,
+        bytesStored: bytesStored + bundles.bytesStored() + attempt.bytesStored(),
       };
     },
   };
 }
+
+/** What an attempt has before its first block. */
+type Begun = {
+  attempt: AttemptKeys;
+  plan: BackupPlan;
+  idKey: Uint8Array;
+  known: DedupIndex;
+  earlier: Earlier;
+  onCopied: () => void;
+};
 
 /** One try at a run, with keys and object names of its own. Throws as `backupVolume`. */
 export async function runAttempt(
@@ -160,10 +215,21 @@ export async function runAttempt(
   const attempt = await createAttemptKeys(deps, input, input.runId, deps.random);
   const listing = await countAhead(plan.changes);
   const known = await loadKnown(deps.store, earlier, listing.total(), volumeId);
-  const writers = createWriters(deps, input, attempt, plan);
+  let blocksDone = 0;
+  const onCopied = () => {
+    blocksDone += 1;
+    const { bytesStored } = writers.packs.totals();
+    options.onProgress?.({ blocksDone, blocksTotal: listing.total(), bytesStored });
+  };
+  const writers = await createWriters(deps, input, options, { attempt, plan, idKey, known, earlier, onCopied });
   try {
-    const { blocksRead } = await copyBlocks(source, listing, { idKey, known, ...writers }, options);
-    const written = await writers.finish(known, earlier);
+    let blocksRead = 0;
+    for await (const { index, block, read } of copyInLanes(source, listing.items, writers.lanes)) {
+      assertNotAborted(options.signal);
+      await writers.pages.set(index, block);
+      if (read) blocksRead += 1;
+    }
+    const written = await writers.finish();
     assertNotAborted(options.signal);
     return await commit(deps, input, attempt, {
       format: FORMAT,

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { NonceMonitor } from '../crypto/nonce-monitor.ts';
-import { runAttempt } from './backup-attempt.ts';
+import { type OpenLanes, runAttempt } from './backup-attempt.ts';
 import {
   type BackupInput,
   type BackupPlan,
@@ -25,6 +25,8 @@ export type BackupDeps = {
   monitor?: NonceMonitor;
   /** Open every sealed block again and compare it, instead of one in 32. */
   checkAll?: boolean;
+  /** Where blocks are copied; in this thread when it is not given. */
+  openLanes?: OpenLanes;
 };
 
 /** Remembers whether a page of the base could not be read: then a full backup goes around it. */

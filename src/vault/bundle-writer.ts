@@ -63,7 +63,7 @@ export function createBundleWriter(options: {
     bytesStored: () => bytesStored,
     /** The page's place. Its bundle is not closed yet: others may refer to it once it is. */
     async add(kind: PageKind, number: number, plaintext: Uint8Array): Promise<PagePlace> {
-      const { codec, bytes } = await encode(plaintext);
+      const { codec, bytes } = encode(plaintext);
       open ??= begin();
       const bundle = open;
       const { number: slot, sealed } = bundle.sealer.seal({ codec, id: pageId(kind, number) }, bytes);

@@ -45,14 +45,14 @@ export function headerOfTail(tail: Uint8Array): Uint8Array {
  * @param offset where the tail begins in the pack: blocks lie before it
  * @throws Fault `object_corrupt`, `unsupported_format`
  */
-export async function openDirectory(pack: OpenedObject, tail: Uint8Array, offset: number): Promise<DirectoryEntry[]> {
+export function openDirectory(pack: OpenedObject, tail: Uint8Array, offset: number): DirectoryEntry[] {
   const region = tail.subarray(0, tail.length - HEADER_BYTES - 4);
   const length = createByteReader(tail.subarray(region.length, region.length + 4)).u32();
   if (length !== region.length) throw corrupt('The end of a stored pack');
   const codec = region[0] ?? 0;
   const bytes = pack.open({ number: DIRECTORY_SLOT, codec, id: new Uint8Array() }, region.subarray(1));
   if (!isCodec(codec)) throw new Fault('unsupported_format', `A stored pack has the unknown codec ${codec}.`);
-  const reader = createByteReader(await decode({ codec, bytes }, DIRECTORY_BYTES_MAX));
+  const reader = createByteReader(decode({ codec, bytes }, DIRECTORY_BYTES_MAX));
   const entries = reader.table(() => {
     const [at, lengthBytes, slotCodec] = [reader.u32(), reader.u32(), reader.u8()];
     const id = reader.bytes(DIGEST_BYTES);

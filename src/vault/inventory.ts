@@ -47,7 +47,7 @@ function createMerkleTree() {
 }
 
 /**
- * Takes down every pack that an attempt wrote, in order of their numbers, and hands on a page whenever one is full.
+ * Takes down every pack that an attempt wrote, and hands on a page whenever one is full.
  *
  * @param put stores a page of this number
  */
@@ -64,6 +64,14 @@ export function createInventory(
   let pages = 0;
   let packs = 0;
   let bytes = 0;
+  const early = new Map<number, InventoryEntry>();
+  function list(entry: InventoryEntry): void {
+    const bytesOfEntry = encodeEntry(entry);
+    tree.add(Buffer.concat([labels.done(), bytesOfEntry]));
+    entries.push(bytesOfEntry);
+    packs += 1;
+    bytes += entry.sizeBytes;
+  }
   async function flush(): Promise<void> {
     if (entries.length === 0) return;
     const writer = createByteWriter();
@@ -75,14 +83,15 @@ export function createInventory(
     await put(pages - 1, writer.done());
   }
   return {
+    /** Packs may come out of order: several are filled at once. They are listed in order. */
     async add(pack: ContainerRef, lockedUntilMs: number): Promise<void> {
       const { sizeBytes, sha256 } = closedOf(pack);
-      const entry = encodeEntry({ ordinal: pack.ordinal, sizeBytes, sha256, lockedUntilMs });
-      tree.add(Buffer.concat([labels.done(), entry]));
-      entries.push(entry);
-      packs += 1;
-      bytes += sizeBytes;
-      if (entries.length === PAGE_PACKS) await flush();
+      early.set(pack.ordinal, { ordinal: pack.ordinal, sizeBytes, sha256, lockedUntilMs });
+      for (let next = early.get(packs); next; next = early.get(packs)) {
+        early.delete(packs);
+        list(next);
+        if (entries.length === PAGE_PACKS) await flush();
+      }
     },
     async finish(): Promise<{ packs: number; bytes: number; merkleRoot: string }> {
       await flush();

@@ -2,7 +2,6 @@ import { type BundleWriter, PAGE } from './bundle-writer.ts';
 import { encodeLeaf, LEAF_BLOCKS, type LeafBlocks, type StoredBlock } from './leaf.ts';
 import { type Manifest, type ManifestReader, type NodeRef, rootPlaceOf } from './manifest.ts';
 import { encodeNode, NODE_LEAVES, type NodeLeaves } from './node.ts';
-import type { PackWriter } from './pack-writer.ts';
 
 /** Leaves that wait for the pack of their last blocks to close. More of them close it early: memory stays bounded. */
 const WAITING_LEAVES_MAX = 128;
@@ -11,7 +10,8 @@ export type ParentManifest = { manifest: Manifest; reader: ManifestReader };
 
 export type ManifestWriterOptions = {
   volumeId: string;
-  packs: PackWriter;
+  /** Where packs are filled: `close` ends those that are open, `finish` waits until all are stored. */
+  packs: { close(): Promise<void>; finish(): Promise<void> };
   bundles: BundleWriter;
   parent: ParentManifest | null;
 };
@@ -101,5 +101,3 @@ export function createManifestWriter(options: ManifestWriterOptions) {
     },
   };
 }
-
-export type ManifestWriter = ReturnType<typeof createManifestWriter>;

@@ -56,7 +56,7 @@ const METADATA_BYTES_MAX = 64 * 2 ** 20;
 const OPENED_BUNDLES_MAX = 1_024;
 
 /** Seals a root: header, codec, then one slot. */
-export async function sealRoot(
+export function sealRoot(
   options: {
     dataKey: Uint8Array;
     context: ObjectContext;
@@ -64,20 +64,20 @@ export async function sealRoot(
     monitor?: NonceMonitor | undefined;
   },
   manifest: Manifest,
-): Promise<Uint8Array> {
+): Uint8Array {
   const { dataKey, context, random, monitor } = options;
   const sealer = createObjectSealer({ dataKey, context, salt: random(SALT_BYTES), monitor });
-  const { codec, bytes } = await encode(Buffer.from(JSON.stringify(manifest), 'utf8'));
+  const { codec, bytes } = encode(Buffer.from(JSON.stringify(manifest), 'utf8'));
   const { sealed } = sealer.seal({ codec, id: new Uint8Array() }, bytes);
   return Buffer.concat([sealer.header, Uint8Array.of(codec), sealed]);
 }
 
-async function decodeMetadata(codec: number, bytes: Uint8Array): Promise<Uint8Array> {
+function decodeMetadata(codec: number, bytes: Uint8Array): Uint8Array {
   if (!isCodec(codec)) throw new Fault('unsupported_format', `A stored object has the unknown codec ${codec}.`);
   return decode({ codec, bytes }, METADATA_BYTES_MAX);
 }
 
-async function openRoot(dataKey: Uint8Array, object: Uint8Array, context: ObjectContext): Promise<Uint8Array> {
+function openRoot(dataKey: Uint8Array, object: Uint8Array, context: ObjectContext): Uint8Array {
   const opened = openSealedObject(dataKey, object, context);
   const codec = object[HEADER_BYTES] ?? CODEC.raw;
   const slot = { number: 0, codec, id: new Uint8Array() };
@@ -150,7 +150,7 @@ export function createManifestReader(deps: VaultDeps, scope: VolumeScope, ring: 
   async function openBytes(manifestKey: string, object: Uint8Array): Promise<Manifest> {
     const ref = { runId: runOfRootKey(volumeId, manifestKey), attempt: decodeHeader(object).attempt };
     const dataKey = await ring.dataKey(ref, 'index');
-    return decodeRoot(await openRoot(dataKey, object, contextOf(scope, ref, 'root', 0)), ref);
+    return decodeRoot(openRoot(dataKey, object, contextOf(scope, ref, 'root', 0)), ref);
   }
   return {
     ring,

@@ -64,7 +64,7 @@ export function createPackReader(deps: VaultDeps, scope: VolumeScope, ring: KeyR
     if (tail.length !== sizeBytes - start) throw corrupt('The end of a stored pack');
     const context = contextOf({ ...scope, volumeId: pack.volumeId }, pack, 'pack', pack.ordinal);
     const keys = openSealedObject(dataKey, headerOfTail(tail), context);
-    return { keys, directory: await openDirectory(keys, tail, directoryOffset) };
+    return { keys, directory: openDirectory(keys, tail, directoryOffset) };
   }
 
   function packOf(pack: ContainerRef): Promise<Opened> {
@@ -113,14 +113,10 @@ export function createPackReader(deps: VaultDeps, scope: VolumeScope, ring: KeyR
      *
      * @throws Fault `wrong_key`, `object_corrupt`, `object_missing`, `key_unavailable`, `store_unavailable`
      */
-    async open(
-      block: SealedBlock,
-      idKey: Uint8Array,
-      blockBytes: number,
-    ): Promise<{ bytes: Uint8Array; sha256: Uint8Array }> {
+    open(block: SealedBlock, idKey: Uint8Array, blockBytes: number): { bytes: Uint8Array; sha256: Uint8Array } {
       const { index, slot, entry, sealed, keys } = block;
       const { codec, id } = entry;
-      const bytes = await decode({ codec, bytes: keys.open({ number: slot, codec, id }, sealed) }, blockBytes);
+      const bytes = decode({ codec, bytes: keys.open({ number: slot, codec, id }, sealed) }, blockBytes);
       const digest = sha256(bytes);
       if (bytes.length !== blockBytes || !equalBytes(blockId(idKey, digest), id))
         throw new Fault('object_corrupt', `Stored block ${index} is not what was backed up.`);

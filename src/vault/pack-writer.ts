@@ -4,7 +4,7 @@ import { equalBytes, sha256, toHex } from '../crypto/bytes.ts';
 import type { NonceMonitor } from '../crypto/nonce-monitor.ts';
 import { SALT_BYTES } from '../crypto/object-key.ts';
 import { createObjectSealer, type ObjectSealer, type OpenedObject, openSealedObject } from '../crypto/sealed-object.ts';
-import { decode, type Encoded, encode } from './codec.ts';
+import { createEncoder, decode, encode } from './codec.ts';
 import { type DirectoryEntry, encodeDirectory, encodeTail } from './directory.ts';
 import { contextOf, packKey, type VolumeScope } from './layout.ts';
 import type { StoredBlock } from './leaf.ts';
@@ -34,13 +34,15 @@ type OpenPack = {
 export type PackWriterOptions = {
   store: BlobStore;
   scope: VolumeScope;
-  attempt: AttemptKeys;
+  attempt: Pick<AttemptKeys, 'runId' | 'attempt' | 'pack'>;
   blockBytes: number;
   random: (bytes: number) => Uint8Array;
   monitor?: NonceMonitor | undefined;
   /** Open every block again, not a sample. */
   checkAll?: boolean | undefined;
-  /** Hears of every pack as it is closed, in order. */
+  /** Numbers packs: all lanes of an attempt count together. */
+  nextOrdinal: () => number;
+  /** Hears of every pack as it is closed. */
   onClosed: (pack: ContainerRef) => Promise<void>;
 };
 
@@ -53,15 +55,15 @@ export function blockId(idKey: Uint8Array, blockSha256: Uint8Array): Uint8Array 
 export function createPackWriter(options: PackWriterOptions) {
   const { store, scope, attempt, random, monitor } = options;
   const uploads = createUploads(PUTS_IN_FLIGHT);
+  const encodeBlock = createEncoder();
   let open: OpenPack | null = null;
-  let ordinal = 0;
   let blocks = 0;
   let bytesStored = 0;
 
   async function begin(): Promise<OpenPack> {
     const { runId, attempt: attemptId } = attempt;
+    const ordinal = options.nextOrdinal();
     const ref: ContainerRef = { volumeId: scope.volumeId, runId, attempt: attemptId, ordinal, closed: null };
-    ordinal += 1;
     const context = contextOf(scope, attempt, 'pack', ref.ordinal);
     const dataKey = await attempt.pack(ref.ordinal);
     const sealer = createObjectSealer({ dataKey, context, salt: random(SALT_BYTES), monitor });
@@ -70,19 +72,16 @@ export function createPackWriter(options: PackWriterOptions) {
   }
 
   /** What was sealed must open to what was read, while the source is still there to be read again. */
-  async function check(pack: OpenPack, slot: number, sealed: Uint8Array, blockSha256: Uint8Array): Promise<void> {
+  function check(pack: OpenPack, slot: number, sealed: Uint8Array, blockSha256: Uint8Array): void {
     const entry = pack.directory[slot];
     if (!entry) throw new Fault('internal', 'A block was sealed and not listed.');
     const { codec, id } = entry;
-    const bytes = await decode(
-      { codec, bytes: pack.checker.open({ number: slot, codec, id }, sealed) },
-      options.blockBytes,
-    );
+    const bytes = decode({ codec, bytes: pack.checker.open({ number: slot, codec, id }, sealed) }, options.blockBytes);
     if (!equalBytes(sha256(bytes), blockSha256)) throw new Fault('internal', 'A block did not survive being sealed.');
   }
 
-  async function upload(ref: ContainerRef, bytes: Uint8Array): Promise<void> {
-    await store.putNew(packKey(scope.volumeId, objectRefOf(ref)), bytes); // 'exists': the same bytes are there already.
+  async function upload(ref: ContainerRef, bytes: Uint8Array, digest: Uint8Array): Promise<void> {
+    await store.putNew(packKey(scope.volumeId, objectRefOf(ref)), bytes, digest); // 'exists': the same bytes are there already.
     bytesStored += bytes.length;
   }
 
@@ -91,12 +90,13 @@ export function createPackWriter(options: PackWriterOptions) {
     if (!open) return;
     const { ref, parts, sealer, directory, sizeBytes } = open;
     open = null;
-    const { codec, bytes: plaintext } = await encode(encodeDirectory(directory));
+    const { codec, bytes: plaintext } = encode(encodeDirectory(directory));
     const tail = encodeTail(codec, sealer.sealDirectory(codec, plaintext), sealer.header);
     const bytes = Buffer.concat([...parts, tail]);
-    ref.closed = { sizeBytes: bytes.length, directoryOffset: sizeBytes, sha256: toHex(sha256(bytes)) };
+    const digest = sha256(bytes);
+    ref.closed = { sizeBytes: bytes.length, directoryOffset: sizeBytes, sha256: toHex(digest) };
     await options.onClosed(ref);
-    await uploads.start(upload(ref, bytes));
+    await uploads.start(upload(ref, bytes, digest));
   }
 
   return {
@@ -104,15 +104,16 @@ export function createPackWriter(options: PackWriterOptions) {
     bytesStored: () => bytesStored,
     blocksStored: () => blocks,
     /** @param id the block's id; `blockSha256` is what it must still have after being opened again */
-    async add({ codec, bytes }: Encoded, id: Uint8Array, blockSha256: Uint8Array): Promise<StoredBlock> {
+    async add(block: Uint8Array, id: Uint8Array, blockSha256: Uint8Array): Promise<StoredBlock> {
       const pack = open ?? (await begin());
       open = pack;
+      const { codec, bytes } = encodeBlock(block);
       const { number, sealed } = pack.sealer.seal({ codec, id }, bytes);
       pack.directory.push({ offset: pack.sizeBytes, lengthBytes: sealed.length, codec, id });
       pack.parts.push(sealed);
       pack.sizeBytes += sealed.length;
       blocks += 1;
-      if (options.checkAll || blocks % CHECK_EVERY === 1) await check(pack, number, sealed, blockSha256);
+      if (options.checkAll || blocks % CHECK_EVERY === 1) check(pack, number, sealed, blockSha256);
       if (pack.sizeBytes >= PACK_BYTES || pack.directory.length === PACK_SLOTS_MAX) await close();
       return { pack: pack.ref, slot: number };
     },

@@ -13,9 +13,10 @@ export const BLOCK_BYTES = 524_288;
 export type BlobStore = {
   /**
    * Creates an object, and only creates it. `exists` means that an object of that key is already there (an earlier
-   * attempt whose answer was lost, or someone else's): the caller decides what that means.
+   * attempt whose answer was lost, or someone else's): the caller decides what that means. `sha256` is that of the bytes, where
+   * the caller knows it: a store that sends it need not hash them again.
    */
-  putNew(key: string, bytes: Uint8Array): Promise<'created' | 'exists'>;
+  putNew(key: string, bytes: Uint8Array, sha256?: Uint8Array): Promise<'created' | 'exists'>;
   /** The object's bytes, or `length` bytes from `start`. Throws Fault `object_missing`. */
   get(key: string, range?: { start: number; length: number }): Promise<Uint8Array>;
   /** Keys with this prefix, in lexical order, page by page. */
@@ -43,8 +44,8 @@ export type BlockSource = {
    */
   listChanged(base: string): Promise<AsyncIterable<BlockChange> | null>;
   /**
-   * The bytes of a block (exactly `blockBytes`) and their SHA-256 as the source states it and the implementation has
-   * checked it. Throws Fault `block_checksum_mismatch` after its own retries.
+   * The bytes of a block and their SHA-256 as the source states it: the engine holds one to the other, once, and asks again
+   * where they differ.
    */
   fetch(ref: BlockRef): Promise<{ bytes: Uint8Array; sha256: Uint8Array }>;
 };

@@ -65,7 +65,7 @@ export async function restoreVolume(
   });
   const writing = mapInOrder(flatten(reading), WRITES_IN_FLIGHT, async (sealed: SealedBlock) => {
     assertNotAborted(options.signal);
-    const { bytes, sha256 } = await packs.open(sealed, idKey, manifest.blockBytes);
+    const { bytes, sha256 } = packs.open(sealed, idKey, manifest.blockBytes);
     await sink.put(sealed.index, bytes, sha256);
     return sha256;
   });

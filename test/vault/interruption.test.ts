@@ -1,7 +1,7 @@
 import { describe, expect, test, vi } from 'vitest';
 import { Fault, isFault } from '../../src/core/faults.ts';
 import { backupVolume } from '../../src/vault/backup.ts';
-import { WINDOW_BLOCKS } from '../../src/vault/block-copy.ts';
+import { WINDOW_BLOCKS } from '../../src/vault/lane.ts';
 import { rootsPrefix } from '../../src/vault/layout.ts';
 import { createMemorySink, createMemorySource, type MemoryImage } from '../../src/vault/memory.ts';
 import type { BlobStore, Progress } from '../../src/vault/ports.ts';

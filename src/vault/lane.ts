@@ -1,0 +1,145 @@
+import { Fault } from '../core/faults.ts';
+import { equalBytes, sha256 } from '../crypto/bytes.ts';
+import { isZero } from './codec.ts';
+import type { DedupIndex } from './dedup.ts';
+import type { StoredBlock } from './leaf.ts';
+import { blockId, type PackWriter } from './pack-writer.ts';
+import type { BlockChange, BlockRef, BlockSource } from './ports.ts';
+
+/** Blocks of a lane that are being fetched, or wait for their turn in its pack. */
+export const WINDOW_BLOCKS = 64;
+/** A block whose checksum is wrong is fetched again: the line may be to blame, the image cannot change. */
+const FETCH_ATTEMPTS = 3;
+
+/** What became of one change: where its block lies now; null reads as zeros. `read`: it was fetched. */
+export type Copied = { index: number; block: StoredBlock | null; read: boolean };
+
+/**
+ * Takes stripes of a volume into packs of its own: one thread's share of a run. Stripes must ascend; several may be under way.
+ */
+export type BackupLane = {
+  copy(stripe: readonly BlockChange[]): Promise<readonly Copied[]>;
+  /** Ends the pack that is being filled. */
+  closePack(): Promise<void>;
+  /** Waits until every pack is durable. */
+  finish(): Promise<void>;
+  /** Waits for what is under way and forgets how it ended. */
+  settle(): Promise<void>;
+  totals(): { blocksStored: number; bytesStored: number };
+};
+
+export type LaneDeps = {
+  source: Pick<BlockSource, 'blockBytes' | 'fetch'>;
+  idKey: Uint8Array;
+  known: DedupIndex;
+  packs: PackWriter;
+  windowBlocks?: number;
+  assertGoingOn: () => void;
+  onCopied?: () => void;
+};
+
+type Fetched = { bytes: Uint8Array; sha256: Uint8Array };
+
+/** First come, first served: at most `limit` hold a place. */
+function createPlaces(limit: number) {
+  let free = limit;
+  const waiting: (() => void)[] = [];
+  return {
+    async take(): Promise<void> {
+      if (free > 0) free -= 1;
+      else await new Promise<void>((resolve) => waiting.push(resolve));
+    },
+    give(): void {
+      const next = waiting.shift();
+      if (next) next();
+      else free += 1;
+    },
+    /** Lets everybody through: nothing waits for a place that nobody will give. */
+    open(): void {
+      free = Number.POSITIVE_INFINITY;
+      for (const next of waiting.splice(0)) next();
+    },
+  };
+}
+
+/** Fetches a block and holds it to the checksum that came with it. Null is a block of zeros. */
+function createFetch(source: LaneDeps['source']) {
+  const zeroSha256 = sha256(new Uint8Array(source.blockBytes));
+  return async (ref: BlockRef): Promise<Fetched | null> => {
+    for (let attempt = 1; ; attempt += 1) {
+      const fetched = await source.fetch(ref);
+      const zero = fetched.bytes.length === source.blockBytes && isZero(fetched.bytes);
+      const digest = zero ? zeroSha256 : sha256(fetched.bytes);
+      if (fetched.bytes.length === source.blockBytes && equalBytes(digest, fetched.sha256))
+        return zero ? null : fetched;
+      if (attempt === FETCH_ATTEMPTS)
+        throw new Fault('block_checksum_mismatch', `Block ${ref.index} is not what its checksum says.`);
+    }
+  };
+}
+
+/** A lane in this thread. */
+export function createLane(deps: LaneDeps): BackupLane {
+  const { idKey, known, packs, assertGoingOn } = deps;
+  const fetch = createFetch(deps.source);
+  const places = createPlaces(deps.windowBlocks ?? WINDOW_BLOCKS);
+  let turn: Promise<unknown> = Promise.resolve();
+  let failed = false;
+
+  /** Where a block lies: where the same one lies already, else its new place. */
+  async function place({ bytes, sha256: digest }: Fetched): Promise<StoredBlock> {
+    const id = blockId(idKey, digest);
+    const same = known.find(id);
+    if (same) return same;
+    const block = await packs.add(bytes, id, digest);
+    known.add(id, block);
+    return block;
+  }
+
+  async function begin({ index, token }: BlockChange): Promise<Fetched | null> {
+    await places.take();
+    assertGoingOn();
+    return token === null || failed ? null : fetch({ index, token });
+  }
+
+  async function copyInTurn(
+    stripe: readonly BlockChange[],
+    fetching: readonly Promise<Fetched | null>[],
+    before: Promise<unknown>,
+  ): Promise<Copied[]> {
+    await before;
+    const copied: Copied[] = [];
+    for (const [n, { index, token }] of stripe.entries()) {
+      const fetched = (await fetching[n]) ?? null;
+      assertGoingOn();
+      copied.push({ index, block: fetched && (await place(fetched)), read: token !== null });
+      places.give();
+      deps.onCopied?.();
+    }
+    return copied;
+  }
+
+  return {
+    copy(stripe) {
+      const fetching = stripe.map(begin);
+      for (const one of fetching) one.catch(() => {}); // Each is awaited in its turn: until then it is not unhandled.
+      const work = copyInTurn(stripe, fetching, turn);
+      // What comes behind a failure fails with it, and nothing goes on behind the caller's back.
+      turn = work.catch(async (error: unknown) => {
+        failed = true;
+        places.open();
+        await Promise.allSettled(fetching);
+        throw error;
+      });
+      turn.catch(() => {});
+      return work;
+    },
+    closePack: () => packs.close(),
+    finish: () => packs.finish(),
+    async settle() {
+      await turn.catch(() => {});
+      await packs.settle();
+    },
+    totals: () => ({ blocksStored: packs.blocksStored(), bytesStored: packs.bytesStored() }),
+  };
+}
