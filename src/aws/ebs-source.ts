@@ -53,8 +53,8 @@ export async function openSnapshotSource(
   const first = await asking(`list blocks of ${snapshotId}`, awsRegion, () =>
     ebs.send(new ListSnapshotBlocksCommand({ SnapshotId: snapshotId, MaxResults: 100 })),
   );
-  const tokens = createTokenRefresh(ebs, awsRegion, snapshotId);
   return {
+    ...openBlockFetch(clients, awsRegion, snapshotId),
     volumeBytes: (first.VolumeSize ?? 0) * GIB,
     blockBytes: first.BlockSize ?? 0,
     list: () =>
@@ -73,8 +73,17 @@ export async function openSnapshotSource(
         }),
       ),
     listChanged: (base) => listChanged(ebs, awsRegion, snapshotId, base),
-    fetch: (ref) => fetchBlock(clients.lean.blocks, awsRegion, { snapshotId, ref, refresh: tokens }),
   };
+}
+
+/** The blocks of a snapshot that somebody else has listed. */
+export function openBlockFetch(
+  clients: { ebs: EBSClient; lean: { blocks: BlockCalls } },
+  awsRegion: string,
+  snapshotId: string,
+): Pick<BlockSource, 'fetch'> {
+  const refresh = createTokenRefresh(clients.ebs, awsRegion, snapshotId);
+  return { fetch: (ref) => fetchBlock(clients.lean.blocks, awsRegion, { snapshotId, ref, refresh }) };
 }
 
 async function* faults<T>(doing: string, awsRegion: string, items: AsyncIterable<T>): AsyncGenerator<T> {

@@ -75,6 +75,8 @@ const schema = z.object({
   API_CREDENTIALS_URI: z.url().optional(),
   WORKER_CREDENTIALS_URI: z.url().optional(),
   CREDENTIALS_TOKEN: text.optional(),
+  /** Threads that copy blocks: one for each core when it is not set; 0 copies in the main thread. */
+  COPY_THREADS: z.coerce.number().int().min(0).max(64).optional(),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 

@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { createAwsClients, tierCredentials } from '../aws/clients.ts';
 import { checkKey } from '../aws/kms-keys.ts';
 import { checkBucket } from '../aws/s3-store.ts';
@@ -16,6 +17,7 @@ import { runJob } from './jobs/runner.ts';
 import { tenantIds, tick } from './jobs/scheduler.ts';
 import { verifyConnection } from './jobs/verify.ts';
 import type { Worker } from './jobs/worker.ts';
+import { createLanePool } from './lanes/pool.ts';
 
 const TICK_EVERY_MS = 2_000;
 const RETENTION_EVERY_MS = 10 * 60_000;
@@ -58,7 +60,10 @@ export async function startWorkerTier(config: CellConfig, log: Logger, clock: Cl
     bucketOwner: config.VAULT_BUCKET_OWNER,
     dataKeyArn: config.DATA_KEY_ARN,
   };
-  const worker: Worker = { region, db: database.db, clock, log, enqueue: queue.enqueue, aws, endpoints, vault };
+  const threads = config.COPY_THREADS ?? availableParallelism();
+  const lanes = threads === 0 ? null : createLanePool({ region, endpoints, count: threads });
+  const { db } = database;
+  const worker: Worker = { region, db, clock, log, enqueue: queue.enqueue, aws, endpoints, vault, lanes };
   const stopping = new AbortController();
   await queue.work('verify', (job) => verifyConnection(worker, job));
   await queue.work('discover', (job) => discoverInstances(worker, job));
@@ -95,6 +100,7 @@ export async function startWorkerTier(config: CellConfig, log: Logger, clock: Cl
       stopping.abort();
       await queue.close();
       await database.close();
+      await lanes?.stop();
       aws.destroy();
     },
   };

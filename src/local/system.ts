@@ -86,6 +86,8 @@ async function cellEnvironment(region: Region, parts: Parts): Promise<Record<str
     WORKER_CREDENTIALS_URI: control.taskCredentialsUri(awsAccountId, resources.connectorRoleName),
     CREDENTIALS_TOKEN: readFileSync(join(parts.dir, 'sandbox', 'admin-token'), 'utf8').trim(),
     AWS_ENDPOINT_URL: control.url,
+    // Three cells share this machine.
+    COPY_THREADS: '1',
   };
 }
 

@@ -9,7 +9,7 @@ import { createDedupIndex, DEDUP_PAGES_MAX, type DedupIndex, type StoredPacks } 
 import { createInventory } from './inventory.ts';
 import { type BackupLane, createLane } from './lane.ts';
 import { allPacks, copyInLanes } from './lanes.ts';
-import { contextOf, packsPrefix, rootKey, rootsPrefix, runOfRootKey } from './layout.ts';
+import { type AttemptRef, contextOf, packsPrefix, rootKey, rootsPrefix, runOfRootKey } from './layout.ts';
 import {
   createManifestReader,
   type Manifest,
@@ -19,9 +19,9 @@ import {
   sealRoot,
 } from './manifest.ts';
 import { createManifestWriter } from './manifest-writer.ts';
-import { createPackWriter } from './pack-writer.ts';
+import { createPackWriter, type PackNumbers } from './pack-writer.ts';
 import { assertNotAborted, countAhead, type RunOptions } from './pipeline.ts';
-import type { ContainerRef, PagePlace } from './places.ts';
+import type { PagePlace } from './places.ts';
 import type { BlobStore, KeyRecipient, KeyService } from './ports.ts';
 import { type AttemptKeys, createAttemptKeys } from './run-keys.ts';
 
@@ -117,34 +117,44 @@ async function commit(
 /** What each lane of an attempt starts from. */
 export type LaneStart = {
   scope: BackupInput;
-  attempt: Pick<AttemptKeys, 'runId' | 'attempt' | 'pack'>;
+  attempt: AttemptRef;
   idKey: Uint8Array;
   known: DedupIndex;
-  nextOrdinal: () => number;
-  onClosed: (pack: ContainerRef) => Promise<void>;
-  onCopied: () => void;
-  assertGoingOn: () => void;
+  packs: PackNumbers;
+  checkAll: boolean;
+  /** So many more blocks have been dealt with. */
+  onCopied: (blocks: number) => void;
+  signal: AbortSignal | undefined;
 };
 
 /** Opens the lanes of an attempt: one in this thread, or one in each thread of a pool. */
 export type OpenLanes = (start: LaneStart) => Promise<readonly BackupLane[]>;
 
 /** The one lane in this thread. */
-function laneHere({ store, random, monitor, checkAll }: AttemptDeps, start: LaneStart): BackupLane {
-  const { scope, attempt, nextOrdinal, onClosed } = start;
+function laneHere({ store, random, monitor }: AttemptDeps, start: LaneStart): BackupLane {
+  const { scope, signal } = start;
   const { source } = scope;
-  const own = {
-    store,
-    scope,
-    attempt,
-    random,
-    monitor,
-    checkAll,
-    blockBytes: source.blockBytes,
-    nextOrdinal,
-    onClosed,
+  const packs = createPackWriter({ ...start, store, random, monitor, blockBytes: source.blockBytes });
+  return createLane({
+    ...start,
+    source,
+    packs,
+    onCopied: () => start.onCopied(1),
+    assertGoingOn: () => assertNotAborted(signal),
+  });
+}
+
+/** Numbers packs in the order in which they are begun, and takes each down when it is closed. */
+function createPackNumbers(attempt: AttemptKeys, closed: PackNumbers['closed']): PackNumbers {
+  let count = 0;
+  return {
+    async open() {
+      const ordinal = count;
+      count += 1;
+      return { ordinal, dataKey: await attempt.pack(ordinal) };
+    },
+    closed,
   };
-  return createLane({ ...start, source, packs: createPackWriter(own) });
 }
 
 /** The writers of one attempt, and what its root says of what they wrote. */
@@ -156,16 +166,15 @@ async function createWriters(deps: AttemptDeps, input: BackupInput, options: Run
   const dedupPages = createRootPages(bundles, PAGE.dedup);
   const inventory = createInventory(input, attempt, inventoryPages.put);
   const lockedUntilMs = input.lockUntil?.getTime() ?? 0;
-  let packCount = 0;
   const start: LaneStart = {
     scope: input,
-    attempt,
+    attempt: { runId: attempt.runId, attempt: attempt.attempt },
     idKey,
     known,
-    nextOrdinal: () => packCount++,
-    onClosed: (pack) => inventory.add(pack, lockedUntilMs),
-    onCopied: () => begun.onCopied(),
-    assertGoingOn: () => assertNotAborted(options.signal),
+    packs: createPackNumbers(attempt, (pack) => inventory.add(pack, lockedUntilMs)),
+    checkAll: deps.checkAll ?? false,
+    onCopied: (blocks) => begun.onCopied(blocks),
+    signal: options.signal,
   };
   const lanes = deps.openLanes ? await deps.openLanes(start) : [laneHere(deps, start)];
   const packs = allPacks(lanes);
@@ -199,7 +208,7 @@ type Begun = {
   idKey: Uint8Array;
   known: DedupIndex;
   earlier: Earlier;
-  onCopied: () => void;
+  onCopied: (blocks: number) => void;
 };
 
 /** One try at a run, with keys and object names of its own. Throws as `backupVolume`. */
@@ -216,8 +225,8 @@ export async function runAttempt(
   const listing = await countAhead(plan.changes);
   const known = await loadKnown(deps.store, earlier, listing.total(), volumeId);
   let blocksDone = 0;
-  const onCopied = () => {
-    blocksDone += 1;
+  const onCopied = (blocks: number) => {
+    blocksDone += blocks;
     const { bytesStored } = writers.packs.totals();
     options.onProgress?.({ blocksDone, blocksTotal: listing.total(), bytesStored });
   };

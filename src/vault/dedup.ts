@@ -14,7 +14,8 @@ const REMEMBERED_MAX = 8 * PAGE_ENTRIES;
 const KNOWN_MAX = 16 * PAGE_ENTRIES;
 const PREFIX_BYTES = 16;
 
-const prefixOf = (id: Uint8Array) => Buffer.from(id.subarray(0, PREFIX_BYTES)).toString('latin1');
+/** What a block is known by: the first 128 bits of its id, as characters of one byte each. */
+export const dedupKey = (id: Uint8Array): string => Buffer.from(id.subarray(0, PREFIX_BYTES)).toString('latin1');
 
 function encodePage(page: number, entries: readonly [string, StoredBlock][]): Uint8Array {
   const packs = new Map<string, { pack: ContainerRef; number: number }>();
@@ -77,10 +78,9 @@ export function createDedupIndex() {
   const known = new Map<string, StoredBlock>();
   let own: [string, StoredBlock][] = [];
   return {
-    find: (id: Uint8Array): StoredBlock | null => known.get(prefixOf(id)) ?? null,
+    find: (key: string): StoredBlock | null => known.get(key) ?? null,
     /** A block that this run has stored. */
-    add(id: Uint8Array, block: StoredBlock): void {
-      const prefix = prefixOf(id);
+    add(prefix: string, block: StoredBlock): void {
       if (own.length < REMEMBERED_MAX) own.push([prefix, block]);
       if (known.size < KNOWN_MAX) known.set(prefix, block);
     },

@@ -1,7 +1,7 @@
 import { Fault } from '../core/faults.ts';
 import { equalBytes, sha256 } from '../crypto/bytes.ts';
 import { isZero } from './codec.ts';
-import type { DedupIndex } from './dedup.ts';
+import { dedupKey } from './dedup.ts';
 import type { StoredBlock } from './leaf.ts';
 import { blockId, type PackWriter } from './pack-writer.ts';
 import type { BlockChange, BlockRef, BlockSource } from './ports.ts';
@@ -25,13 +25,23 @@ export type BackupLane = {
   finish(): Promise<void>;
   /** Waits for what is under way and forgets how it ended. */
   settle(): Promise<void>;
-  totals(): { blocksStored: number; bytesStored: number };
+  totals(): LaneTotals;
+};
+
+export type LaneTotals = { blocksStored: number; bytesStored: number };
+
+/** What a lane knows of blocks that are stored already. */
+export type KnownBlocks = {
+  /** Asks early what is known of a block, where `find` cannot tell by itself. */
+  lookAhead?: (key: string) => Promise<void>;
+  find(key: string): StoredBlock | null;
+  add(key: string, block: StoredBlock): void;
 };
 
 export type LaneDeps = {
   source: Pick<BlockSource, 'blockBytes' | 'fetch'>;
   idKey: Uint8Array;
-  known: DedupIndex;
+  known: KnownBlocks;
   packs: PackWriter;
   windowBlocks?: number;
   assertGoingOn: () => void;
@@ -39,6 +49,7 @@ export type LaneDeps = {
 };
 
 type Fetched = { bytes: Uint8Array; sha256: Uint8Array };
+type Named = Fetched & { id: Uint8Array; key: string };
 
 /** First come, first served: at most `limit` hold a place. */
 function createPlaces(limit: number) {
@@ -81,30 +92,34 @@ function createFetch(source: LaneDeps['source']) {
 /** A lane in this thread. */
 export function createLane(deps: LaneDeps): BackupLane {
   const { idKey, known, packs, assertGoingOn } = deps;
-  const fetch = createFetch(deps.source);
+  const read = createFetch(deps.source);
   const places = createPlaces(deps.windowBlocks ?? WINDOW_BLOCKS);
   let turn: Promise<unknown> = Promise.resolve();
   let failed = false;
 
   /** Where a block lies: where the same one lies already, else its new place. */
-  async function place({ bytes, sha256: digest }: Fetched): Promise<StoredBlock> {
-    const id = blockId(idKey, digest);
-    const same = known.find(id);
+  async function place({ bytes, sha256: digest, id, key }: Named): Promise<StoredBlock> {
+    const same = known.find(key);
     if (same) return same;
     const block = await packs.add(bytes, id, digest);
-    known.add(id, block);
+    known.add(key, block);
     return block;
   }
 
-  async function begin({ index, token }: BlockChange): Promise<Fetched | null> {
+  async function begin({ index, token }: BlockChange): Promise<Named | null> {
     await places.take();
     assertGoingOn();
-    return token === null || failed ? null : fetch({ index, token });
+    const fetched = token === null || failed ? null : await read({ index, token });
+    if (!fetched) return null;
+    const id = blockId(idKey, fetched.sha256);
+    const key = dedupKey(id);
+    await known.lookAhead?.(key);
+    return { ...fetched, id, key };
   }
 
   async function copyInTurn(
     stripe: readonly BlockChange[],
-    fetching: readonly Promise<Fetched | null>[],
+    fetching: readonly Promise<Named | null>[],
     before: Promise<unknown>,
   ): Promise<Copied[]> {
     await before;

@@ -37,23 +37,30 @@ async function* stripesOf(changes: AsyncIterable<BlockChange>, check: (index: nu
   if (stripe.length > 0) yield stripe;
 }
 
+/** Hands each piece of work to the lane that has the least to do; `size` says how much a piece is. */
+export function createShare<Lane>(lanes: readonly Lane[]) {
+  const load = new Map(lanes.map((lane) => [lane, 0]));
+  const loadOf = (lane: Lane) => load.get(lane) ?? 0;
+  return async <T>(size: number, work: (lane: Lane) => Promise<T>): Promise<T> => {
+    const [lane] = lanes.toSorted((a, b) => loadOf(a) - loadOf(b));
+    if (lane === undefined) throw new Fault('internal', 'There is no lane to copy blocks.');
+    load.set(lane, loadOf(lane) + size);
+    try {
+      return await work(lane);
+    } finally {
+      load.set(lane, loadOf(lane) - size);
+    }
+  };
+}
+
 /** Shares the changes of a volume among lanes, and gives what became of them in the order of the volume. */
 export async function* copyInLanes(
   source: BlockSource,
   changes: AsyncIterable<BlockChange>,
   lanes: readonly BackupLane[],
 ): AsyncGenerator<Copied> {
-  const load = new Map(lanes.map((lane) => [lane, 0]));
-  async function copy(stripe: readonly BlockChange[]): Promise<readonly Copied[]> {
-    const [lane] = lanes.toSorted((a, b) => (load.get(a) ?? 0) - (load.get(b) ?? 0));
-    if (!lane) throw new Fault('internal', 'There is no lane to copy blocks.');
-    load.set(lane, (load.get(lane) ?? 0) + stripe.length);
-    try {
-      return await lane.copy(stripe);
-    } finally {
-      load.set(lane, (load.get(lane) ?? 0) - stripe.length);
-    }
-  }
+  const share = createShare(lanes);
+  const copy = (stripe: readonly BlockChange[]) => share(stripe.length, (lane) => lane.copy(stripe));
   const stripes = stripesOf(changes, createOrderCheck(source));
   for await (const stripe of mapInOrder(stripes, lanes.length * STRIPES_PER_LANE, copy)) yield* stripe;
 }

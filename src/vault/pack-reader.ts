@@ -49,7 +49,7 @@ function planRanges(placed: readonly Placed[]): Range[] {
 }
 
 /** Reads blocks out of packs. */
-export function createPackReader(deps: VaultDeps, scope: VolumeScope, ring: KeyRing) {
+export function createPackReader(deps: Pick<VaultDeps, 'store'>, scope: VolumeScope, ring: KeyRing) {
   const opened = new Map<string, Promise<Opened>>();
 
   /** One read of a pack's end gives its keys and its directory. */
@@ -124,3 +124,5 @@ export function createPackReader(deps: VaultDeps, scope: VolumeScope, ring: KeyR
     },
   };
 }
+
+export type PackReader = ReturnType<typeof createPackReader>;

@@ -6,11 +6,10 @@ import { SALT_BYTES } from '../crypto/object-key.ts';
 import { createObjectSealer, type ObjectSealer, type OpenedObject, openSealedObject } from '../crypto/sealed-object.ts';
 import { createEncoder, decode, encode } from './codec.ts';
 import { type DirectoryEntry, encodeDirectory, encodeTail } from './directory.ts';
-import { contextOf, packKey, type VolumeScope } from './layout.ts';
+import { type AttemptRef, contextOf, packKey, type VolumeScope } from './layout.ts';
 import type { StoredBlock } from './leaf.ts';
 import { type ContainerRef, objectRefOf } from './places.ts';
 import type { BlobStore } from './ports.ts';
-import type { AttemptKeys } from './run-keys.ts';
 import { createUploads } from './uploads.ts';
 
 /** A pack is closed when it has grown to this many bytes … */
@@ -31,19 +30,22 @@ type OpenPack = {
   sizeBytes: number;
 };
 
+/** Numbers the packs of an attempt, gives each its key, and hears of each as it is closed: all lanes share one. */
+export type PackNumbers = {
+  open(): Promise<{ ordinal: number; dataKey: Uint8Array }>;
+  closed(pack: ContainerRef): Promise<void>;
+};
+
 export type PackWriterOptions = {
   store: BlobStore;
   scope: VolumeScope;
-  attempt: Pick<AttemptKeys, 'runId' | 'attempt' | 'pack'>;
+  attempt: AttemptRef;
   blockBytes: number;
   random: (bytes: number) => Uint8Array;
   monitor?: NonceMonitor | undefined;
   /** Open every block again, not a sample. */
   checkAll?: boolean | undefined;
-  /** Numbers packs: all lanes of an attempt count together. */
-  nextOrdinal: () => number;
-  /** Hears of every pack as it is closed. */
-  onClosed: (pack: ContainerRef) => Promise<void>;
+  packs: PackNumbers;
 };
 
 /** Identity of a block in a dedup scope: HMAC-SHA-256 over its SHA-256, so that the block itself is hashed once. */
@@ -62,10 +64,9 @@ export function createPackWriter(options: PackWriterOptions) {
 
   async function begin(): Promise<OpenPack> {
     const { runId, attempt: attemptId } = attempt;
-    const ordinal = options.nextOrdinal();
+    const { ordinal, dataKey } = await options.packs.open();
     const ref: ContainerRef = { volumeId: scope.volumeId, runId, attempt: attemptId, ordinal, closed: null };
     const context = contextOf(scope, attempt, 'pack', ref.ordinal);
-    const dataKey = await attempt.pack(ref.ordinal);
     const sealer = createObjectSealer({ dataKey, context, salt: random(SALT_BYTES), monitor });
     const checker = openSealedObject(dataKey, sealer.header, context);
     return { ref, sealer, checker, parts: [], directory: [], sizeBytes: 0 };
@@ -95,7 +96,7 @@ export function createPackWriter(options: PackWriterOptions) {
     const bytes = Buffer.concat([...parts, tail]);
     const digest = sha256(bytes);
     ref.closed = { sizeBytes: bytes.length, directoryOffset: sizeBytes, sha256: toHex(digest) };
-    await options.onClosed(ref);
+    await options.packs.closed(ref);
     await uploads.start(upload(ref, bytes, digest));
   }
 

@@ -1,4 +1,4 @@
-import { Fault } from '../core/faults.ts';
+import { Fault, type FaultCode } from '../core/faults.ts';
 import type { Progress } from './ports.ts';
 
 /** How a caller ends a long run, and hears of it. */
@@ -9,6 +9,20 @@ export function assertNotAborted(signal: AbortSignal | undefined): void {
   if (!signal?.aborted) return;
   if (signal.reason instanceof Fault) throw signal.reason;
   throw new Fault('aborted', 'The job was aborted.', { cause: signal.reason });
+}
+
+/** Why work ends early, as data. */
+export type StopReason = { code: FaultCode; message: string };
+
+/** Tells `stop` once when the signal is aborted, and why; what is returned ends the listening. */
+export function onAbort(signal: AbortSignal | undefined, stop: (reason: StopReason) => void): () => void {
+  const tell = () => {
+    const { reason } = signal ?? {};
+    stop(reason instanceof Fault ? reason : { code: 'aborted', message: 'The job was aborted.' });
+  };
+  if (signal?.aborted) tell();
+  else signal?.addEventListener('abort', tell, { once: true });
+  return () => signal?.removeEventListener('abort', tell);
 }
 
 /**

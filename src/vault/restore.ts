@@ -1,35 +1,52 @@
 import { createHash } from 'node:crypto';
 import { Fault } from '../core/faults.ts';
 import { fromHex } from '../crypto/bytes.ts';
+import { createShare } from './lanes.ts';
 import type { VolumeScope } from './layout.ts';
-import type { StoredBlock } from './leaf.ts';
 import { blocksOf, createManifestReader, type Manifest, type ManifestReader, type VaultDeps } from './manifest.ts';
-import { createPackReader, type SealedBlock } from './pack-reader.ts';
+import { createPackReader } from './pack-reader.ts';
 import { assertNotAborted, mapInOrder, type RunOptions } from './pipeline.ts';
 import type { BlockSink } from './ports.ts';
+import { createRestoreLane, DIGEST_BYTES, type Place, type RestoreLane } from './restore-lane.ts';
+import type { KeyRing } from './run-keys.ts';
 
-/** Blocks that are read together, so that neighbours in a pack come in one request. */
-const BATCH_BLOCKS = 32;
-/** Batches being read: with the blocks being written, about 2 × 32 × ½ MiB + 32 × 1 MiB are in memory. */
-const BATCHES_IN_FLIGHT = 2;
-/** Blocks being opened and written to the sink. */
-const WRITES_IN_FLIGHT = 32;
+/** Neighbouring blocks that one lane takes at a time: about two packs. */
+const SPAN_BLOCKS = 128;
+/** Spans of a lane under way: while the last blocks of one are written, the next one is read. */
+const SPANS_PER_LANE = 2;
 
 export type RestoreInput = VolumeScope & { manifestKey: string };
 export type RestoreResult = { blocksWritten: number; volumeBytes: number };
 
-type Place = { index: number; block: StoredBlock };
+/** What each lane of a restore starts from. */
+export type RestoreStart = {
+  scope: VolumeScope;
+  idKey: Uint8Array;
+  blockBytes: number;
+  ring: KeyRing;
+  signal: AbortSignal | undefined;
+};
 
-/** Every stored block of a point, ascending, in batches; one leaf is in memory at a time. */
-async function* batchesOf(reader: ManifestReader, manifest: Manifest): AsyncGenerator<Place[]> {
+/** Opens the lanes of a restore: one in this thread, or one in each thread of a pool. They write to `sink`'s image. */
+export type OpenRestoreLanes = (start: RestoreStart) => Promise<readonly RestoreLane[]>;
+
+export type RestoreDeps = VaultDeps & {
+  /** Where blocks are opened and written; in this thread when it is not given. */
+  openRestoreLanes?: OpenRestoreLanes;
+};
+
+/** Every stored block of a point, ascending, in spans; one leaf is in memory at a time. */
+async function* spansOf(reader: ManifestReader, manifest: Manifest): AsyncGenerator<Place[]> {
   for await (const { number, ref } of reader.leaves(manifest)) {
     const places = [...(await reader.leaf(number, ref))].map(([index, block]) => ({ index, block }));
-    for (let from = 0; from < places.length; from += BATCH_BLOCKS) yield places.slice(from, from + BATCH_BLOCKS);
+    for (let from = 0; from < places.length; from += SPAN_BLOCKS) yield places.slice(from, from + SPAN_BLOCKS);
   }
 }
 
-async function* flatten<T>(batches: AsyncIterable<readonly T[]>): AsyncGenerator<T> {
-  for await (const batch of batches) yield* batch;
+/** The one lane in this thread. */
+function laneHere(deps: VaultDeps, start: RestoreStart, sink: BlockSink): RestoreLane {
+  const packs = createPackReader(deps, start.scope, start.ring);
+  return createRestoreLane({ ...start, packs, sink, assertGoingOn: () => assertNotAborted(start.signal) });
 }
 
 /**
@@ -40,41 +57,39 @@ async function* flatten<T>(batches: AsyncIterable<readonly T[]>): AsyncGenerator
  *   `store_unavailable`, `aborted`, and what the sink throws
  */
 export async function restoreVolume(
-  deps: VaultDeps,
+  deps: RestoreDeps,
   input: RestoreInput,
   sink: BlockSink,
   options: RunOptions = {},
 ): Promise<RestoreResult> {
-  assertNotAborted(options.signal);
+  const { signal } = options;
+  assertNotAborted(signal);
   const reader = createManifestReader(deps, input);
   const manifest = await reader.root(input.manifestKey);
-  if (manifest.blockBytes !== sink.blockBytes)
+  const { blockBytes, volumeBytes } = manifest;
+  if (blockBytes !== sink.blockBytes)
     throw new Fault(
       'unsupported_format',
-      `The backup has blocks of ${manifest.blockBytes} bytes, the target of ${sink.blockBytes}.`,
+      `The backup has blocks of ${blockBytes} bytes, the target of ${sink.blockBytes}.`,
     );
-  const packs = createPackReader(deps, input, reader.ring);
+  const start = { scope: input, idKey: fromHex(manifest.idKey), blockBytes, ring: reader.ring, signal };
+  const lanes = deps.openRestoreLanes ? await deps.openRestoreLanes(start) : [laneHere(deps, start, sink)];
   const linear = createHash('sha256');
   const blocksTotal = blocksOf(manifest);
-  const idKey = fromHex(manifest.idKey);
   let blocksWritten = 0;
-
-  const reading = mapInOrder(batchesOf(reader, manifest), BATCHES_IN_FLIGHT, async (batch) => {
-    assertNotAborted(options.signal);
-    return packs.read(batch);
-  });
-  const writing = mapInOrder(flatten(reading), WRITES_IN_FLIGHT, async (sealed: SealedBlock) => {
-    assertNotAborted(options.signal);
-    const { bytes, sha256 } = packs.open(sealed, idKey, manifest.blockBytes);
-    await sink.put(sealed.index, bytes, sha256);
-    return sha256;
-  });
-  for await (const digest of writing) {
-    linear.update(digest);
-    blocksWritten += 1;
-    options.onProgress?.({ blocksDone: blocksWritten, blocksTotal, bytesStored: 0 });
+  try {
+    const share = createShare(lanes);
+    const write = (span: Place[]) => share(span.length, (lane) => lane.write(span));
+    for await (const digests of mapInOrder(spansOf(reader, manifest), lanes.length * SPANS_PER_LANE, write)) {
+      assertNotAborted(signal);
+      linear.update(digests);
+      blocksWritten += digests.length / DIGEST_BYTES;
+      options.onProgress?.({ blocksDone: blocksWritten, blocksTotal, bytesStored: 0 });
+    }
+  } finally {
+    await Promise.all(lanes.map((lane) => lane.settle()));
   }
-  assertNotAborted(options.signal);
+  assertNotAborted(signal);
   await sink.complete(blocksWritten, linear.digest());
-  return { blocksWritten, volumeBytes: manifest.volumeBytes };
+  return { blocksWritten, volumeBytes };
 }

@@ -28,6 +28,7 @@ beforeAll(async () => {
     aws: createAwsClients({ region, credentials: { accessKeyId: 'x', secretAccessKey: 'x' }, endpoints: {} }),
     endpoints: {},
     vault: { bucket: 'b', bucketOwner: '111111111111', dataKeyArn: 'arn:aws:kms:eu-central-1:111111111111:key/x' },
+    lanes: null,
   };
 });
 afterAll(() => cell.close());

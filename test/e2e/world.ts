@@ -11,6 +11,7 @@ import { runJob } from '../../src/cell/jobs/runner.ts';
 import { startDueRules } from '../../src/cell/jobs/scheduler.ts';
 import { verifyConnection } from '../../src/cell/jobs/verify.ts';
 import type { Worker } from '../../src/cell/jobs/worker.ts';
+import { createLanePool } from '../../src/cell/lanes/pool.ts';
 import type { CellJob } from '../../src/cell/queue.ts';
 import { systemClock } from '../../src/core/clock.ts';
 import { createLogger } from '../../src/core/log.ts';
@@ -24,7 +25,7 @@ export const TAG = { key: 'domicile:backup', value: 'true' };
 const AWS_REGION = 'eu-central-1';
 
 /** A sandbox AWS, the EU cell on a real PostgreSQL, and its worker, whose jobs run when a test says so. */
-export async function openWorld() {
+export async function openWorld({ copyThreads = 0 } = {}) {
   const region = regionOf('eu');
   if (!region) throw new Error('no eu');
   const dir = mkdtempSync(join(tmpdir(), 'e2e-'));
@@ -53,6 +54,7 @@ export async function openWorld() {
     aws: createAwsClients({ region, credentials, endpoints }),
     endpoints,
     vault: { bucket: resources.bucket, bucketOwner: '111111111112', dataKeyArn: resources.dataKeyArn },
+    lanes: copyThreads === 0 ? null : createLanePool({ region, endpoints, count: copyThreads }),
   };
   const handle = (job: CellJob): Promise<void> => {
     if (job.kind === 'verify') return verifyConnection(worker, job);
@@ -152,6 +154,7 @@ export async function openWorld() {
     async close() {
       worker.aws.destroy();
       await cell.close();
+      await worker.lanes?.stop();
       await sandbox.close();
       rmSync(dir, { recursive: true, force: true });
     },

@@ -148,8 +148,8 @@ describe('a faulty writer', () => {
 
   async function createWriter({ keys, store }: Point) {
     const attempt = await createAttemptKeys({ keys, store }, SCOPE, 'run-2', randomBytes);
-    const numbering = { nextOrdinal: () => 0, onClosed: async () => {} };
-    return createPackWriter({ store, scope: SCOPE, attempt, blockBytes: BLOCK, random: randomBytes, ...numbering });
+    const packs = { open: async () => ({ ordinal: 0, dataKey: await attempt.pack(0) }), closed: async () => {} };
+    return createPackWriter({ store, scope: SCOPE, attempt, blockBytes: BLOCK, random: randomBytes, packs });
   }
 
   test('is found by the reader: a block whose bytes are not those of its id', async () => {

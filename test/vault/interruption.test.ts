@@ -163,10 +163,10 @@ describe('memory', () => {
       },
     };
     const running = restoreVolume({ store, keys: vault.keys }, { ...SCOPE, manifestKey }, slowSink);
-    await vi.waitFor(() => expect(waiting).toBe(32));
+    await vi.waitFor(() => expect(waiting).toBe(64));
     for (let turn = 0; turn < 50; turn += 1) await new Promise((resolve) => setImmediate(resolve));
-    expect(waiting).toBe(32);
-    expect(gets).toBeLessThan(12); // of about forty: root, page, three keys, pack header, and the first batches
+    expect(waiting).toBe(64);
+    expect(gets).toBeLessThan(18); // of about forty: root, page, three keys, pack header, and the first batches
     gate.resolve();
     await running;
     expect(contentOf(sink.image)).toEqual(contentOf(image));

@@ -8,6 +8,7 @@ import type { Progress } from '../../vault/ports.ts';
 import type { PointVolume } from '../db/schema/recovery-points.ts';
 import { volumeBases } from '../db/schema/recovery-points.ts';
 import { inTenant } from '../db/tenancy.ts';
+import { backupLanes } from './lane-use.ts';
 import { type ConnectionRow, inAccount, stepOf, vaultOf, type Worker } from './worker.ts';
 
 export type VolumeTask = {
@@ -56,7 +57,9 @@ export async function copyVolume(worker: Worker, task: VolumeTask): Promise<Poin
       base: base ? { manifestKey: base.manifestKey, snapshotId: base.snapshotId } : null,
     };
     const { signal, onProgress } = task;
-    const stored = await backupVolume(vaultOf(worker, connection.tenantId), input, { signal, onProgress });
+    const vault = vaultOf(worker, connection.tenantId);
+    const lanes = backupLanes(worker, vault, clients, { awsRegion, snapshotId: snapshot.snapshotId });
+    const stored = await backupVolume({ ...vault, ...lanes }, input, { signal, onProgress });
     return {
       volumeId: volume.volumeId,
       kind: stored.kind,

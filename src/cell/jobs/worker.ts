@@ -1,11 +1,11 @@
 import type { Region } from '../../../regions/types.ts';
-import { type AwsClients, createAwsClients, type RegionalClients } from '../../aws/clients.ts';
+import { type AwsClients, type AwsCredentials, createAwsClients, type RegionalClients } from '../../aws/clients.ts';
 import type { Endpoints } from '../../aws/endpoints.ts';
 import { openKeyService } from '../../aws/kms-keys.ts';
 import type { PolicyDocument } from '../../aws/policies/document.ts';
 import { cleanUpRoleNameOf, roleArn } from '../../aws/policies/role.ts';
 import type { Step } from '../../aws/policies/session.ts';
-import { openBlobStore } from '../../aws/s3-store.ts';
+import { openBlobStore, type StorePlace } from '../../aws/s3-store.ts';
 import { type AssumableRole, customerSession, sessionName } from '../../aws/sessions.ts';
 import type { Clock } from '../../core/clock.ts';
 import { Fault } from '../../core/faults.ts';
@@ -13,6 +13,7 @@ import type { Logger } from '../../core/log.ts';
 import type { BlobStore, KeyService } from '../../vault/ports.ts';
 import type { Database } from '../db/client.ts';
 import type { connections } from '../db/schema/connections.ts';
+import type { LanePool } from '../lanes/pool.ts';
 import type { Enqueue } from '../queue.ts';
 
 export type ConnectionRow = typeof connections.$inferSelect;
@@ -28,6 +29,8 @@ export type Worker = {
   aws: AwsClients;
   endpoints: Endpoints;
   vault: { bucket: string; bucketOwner: string; dataKeyArn: string };
+  /** Threads that copy blocks. Null: this thread copies them itself. */
+  lanes: LanePool | null;
 };
 
 export function stepOf(worker: Worker, connection: ConnectionRow, awsRegion: string): Step {
@@ -112,18 +115,23 @@ async function inRole<T>(
   }
 }
 
-/** A tenant's part of the vault, and the keys to it. */
-export function vaultOf(worker: Worker, tenantId: string): { store: BlobStore; keys: KeyService } {
+/** A tenant's part of the vault: its objects and the keys to them, where they lie, and who asks for them. */
+export type TenantVault = {
+  store: BlobStore;
+  keys: KeyService;
+  place: StorePlace;
+  credentials: () => Promise<AwsCredentials>;
+};
+
+export function vaultOf(worker: Worker, tenantId: string): TenantVault {
   const { homeAwsRegion } = worker.region;
   const clients = worker.aws.for(homeAwsRegion);
   const { bucket, bucketOwner, dataKeyArn } = worker.vault;
+  const place = { bucket, expectedBucketOwner: bucketOwner, prefix: `t/${tenantId}/`, awsRegion: homeAwsRegion };
   return {
-    store: openBlobStore(clients, {
-      bucket,
-      expectedBucketOwner: bucketOwner,
-      prefix: `t/${tenantId}/`,
-      awsRegion: homeAwsRegion,
-    }),
+    place,
+    credentials: () => clients.s3.config.credentials(),
+    store: openBlobStore(clients, place),
     keys: openKeyService(clients.kms, dataKeyArn, homeAwsRegion),
   };
 }

@@ -7,6 +7,7 @@ import { storedBlocks } from '../../../vault/manifest.ts';
 import { BLOCK_BYTES, type Progress } from '../../../vault/ports.ts';
 import { restoreVolume } from '../../../vault/restore.ts';
 import type { PointVolume } from '../../db/schema/recovery-points.ts';
+import { restoreLanes } from '../lane-use.ts';
 import { vaultOf } from '../worker.ts';
 import { inTarget, type RestoreContext, targetKey, tokenOf } from './context.ts';
 
@@ -60,7 +61,9 @@ function write(
       });
       const input = manifestOf(context, volume);
       const options = { signal, onProgress };
-      return (await restoreVolume(vaultOf(worker, row.tenantId), input, sink, options)).blocksWritten;
+      const vault = vaultOf(worker, row.tenantId);
+      const lanes = restoreLanes(worker, vault, clients, { awsRegion, snapshotId });
+      return (await restoreVolume({ ...vault, ...lanes }, input, sink, options)).blocksWritten;
     },
   );
 }

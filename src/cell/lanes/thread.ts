@@ -1,0 +1,42 @@
+import { randomBytes } from 'node:crypto';
+import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
+import { type AwsCredentials, createAwsClients } from '../../aws/clients.ts';
+import { openBlockFetch } from '../../aws/ebs-source.ts';
+import { openSnapshotSink } from '../../aws/ebs-sink.ts';
+import { createBudgets } from '../../aws/lean/budgets.ts';
+import { openBlobStore } from '../../aws/s3-store.ts';
+import { systemClock } from '../../core/clock.ts';
+import { connectPort } from '../../core/port-calls.ts';
+import { serveLane } from '../../vault/lane-port.ts';
+import { serveRestoreLane } from '../../vault/restore-lane-port.ts';
+import type { CredentialCalls, LaneJob, ThreadData } from './messages.ts';
+
+/**
+ * A thread of the pool: serves lanes, each with connections of its own. It holds no credentials but those that the thread of the
+ * job gives it, and asks for them again when they expire.
+ */
+const { region, endpoints, limits } = workerData as ThreadData;
+const budgets = createBudgets(systemClock, limits);
+
+function open({ work, place, lane, credentials }: LaneJob): void {
+  const ask = connectPort<CredentialCalls>(credentials, {});
+  const clientsOf = (whose: keyof CredentialCalls, awsRegion: string) => {
+    const source = (): Promise<AwsCredentials> => ask(whose, null);
+    const clients = createAwsClients({ region, endpoints, credentials: source, budgets });
+    lane.once('close', () => clients.destroy());
+    return clients.for(awsRegion);
+  };
+  const { awsRegion, snapshotId } = place.snapshot;
+  const account = clientsOf('account', awsRegion);
+  const store = openBlobStore(clientsOf('vault', place.store.awsRegion), place.store);
+  if (work.kind === 'backup') {
+    const source = { blockBytes: work.blockBytes, ...openBlockFetch(account, awsRegion, snapshotId) };
+    return serveLane(lane, work.order, { source, store, random: randomBytes });
+  }
+  const { blockBytes } = work.order;
+  const openSink = (signal: AbortSignal) =>
+    openSnapshotSink(account, { awsRegion, snapshotId, blockBytes, clock: systemClock, signal });
+  serveRestoreLane(lane, work.order, { store, openSink });
+}
+
+(parentPort as MessagePort | null)?.on('message', open);
