@@ -4,6 +4,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
 import { BLOCK_BYTES, MIB, writeImage } from './image.ts';
+import { measureEngine } from './phases.ts';
 import { installPeers, measureBorg, measureRestic, type PeerImages } from './peers.ts';
 import { type Result, ratiosOf } from './ratios.ts';
 
@@ -33,15 +34,21 @@ async function measureAll(dir: string, blocks: number): Promise<Result> {
   };
   const images: PeerImages = { dir, live, volumeBytes: blocks * BLOCK_BYTES, swap };
   const floor = await measureFloor(live, blocks);
+  const { peerCpuSeconds, ...engine } = await measureEngine(dir, [live, spare], blocks);
+  process.stderr.write(`The peer used ${peerCpuSeconds.toFixed(1)} CPU s, which are not counted.\n`);
   const peers = { restic: await measureRestic(images), borg: await measureBorg(images) };
-  const notMeasured = { backup: null, backupTls: null, incremental: null, restore: null, verify: null };
-  return { ...notMeasured, floor, storedBytes: null, puts: null, peers };
+  return { ...engine, verify: null, floor, peers };
 }
 
 const shown = (value: number | null) => (value === null ? 'not measured' : value.toFixed(2));
 
 function report({ floor, peers, ...result }: Result): string {
   const lines = [`floor: ${floor.mbPerSec.toFixed(0)} MB/s, ${floor.cpuSecPerGiB.toFixed(2)} CPU s/GiB`];
+  for (const name of ['backup', 'backupTls', 'incremental', 'restore', 'verify'] as const) {
+    const one = result[name];
+    const rest = one && `${one.cpuSecPerGiB.toFixed(2)} CPU s/GiB, ${one.peakRssMiB.toFixed(0)} MiB at most`;
+    lines.push(`${name}: ${one ? `${one.mbPerSec.toFixed(0)} MB/s, ${rest}` : 'not measured'}`);
+  }
   for (const [name, peer] of Object.entries(peers)) {
     const speeds = peer && [peer.backup, peer.incremental, peer.restore].map((speed) => speed.toFixed(0)).join(' / ');
     const stored = peer && `${(peer.storedBytes / MIB).toFixed(0)} MiB stored`;
