@@ -37,7 +37,12 @@ if (!region) throw new Error('There is no region eu.');
 const endpoints = { ebs: order.endpoint, s3: order.endpoint };
 const budgets = createBudgets(systemClock, LIMITS);
 const clients = createAwsClients({ region, endpoints, credentials: CREDENTIALS, budgets }).for(AWS_REGION);
-const pool = createLanePool({ region, endpoints, count: availableParallelism(), limits: LIMITS });
+const pool = createLanePool({
+  region,
+  endpoints,
+  count: availableParallelism(),
+  limits: LIMITS,
+});
 
 function vaultOf(tenantId: string) {
   const place = {
@@ -88,7 +93,13 @@ const { manifestKey } = await runPhase();
 const seconds = (performance.now() - from) / 1_000;
 const { user, system } = process.cpuUsage(before);
 const peakRssMiB = process.resourceUsage().maxRSS / 1_024;
-const outcome: Outcome = { seconds, cpuSeconds: (user + system) / 1e6, peakRssMiB, manifestKey };
+const outcome: Outcome = {
+  seconds,
+
+  cpuSeconds: (user + system) / 1e6,
+  peakRssMiB,
+  manifestKey,
+};
 process.stdout.write(`${JSON.stringify(outcome)}\n`);
 await pool.stop();
 clients.destroy();

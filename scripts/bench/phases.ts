@@ -10,7 +10,8 @@ import { BLOCK_BYTES } from './image.ts';
 import type { Measure } from './ratios.ts';
 
 const run = promisify(execFile);
-const script = (name: string) => new URL(name, import.meta.url).pathname;
+const PEER = new URL('peer.ts', import.meta.url).pathname;
+const ENGINE = new URL('engine.ts', import.meta.url).pathname;
 
 type Peer = { child: ChildProcess; http: string; https: string; caFile: string };
 type Report = {
@@ -47,7 +48,7 @@ async function startPeer(dir: string, images: readonly [string, string], blocks:
     writeFile(certFile, leaf.certPem),
     writeFile(keyFile, leaf.keyPem),
   ]);
-  const args = [script('peer.ts'), ...images, String(blocks), certFile, keyFile];
+  const args = [PEER, ...images, String(blocks), certFile, keyFile];
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout });
   for await (const line of lines) {
@@ -64,7 +65,7 @@ async function reportOf({ http }: Peer, prefix: string): Promise<Report> {
 
 async function runPhase(peer: Peer, order: Order): Promise<Outcome> {
   const env = { ...process.env, NODE_EXTRA_CA_CERTS: peer.caFile };
-  const { stdout } = await run(process.execPath, [script('engine.ts'), JSON.stringify(order)], { env });
+  const { stdout } = await run(process.execPath, [ENGINE, JSON.stringify(order)], { env });
   return JSON.parse(stdout);
 }
 

@@ -3,32 +3,17 @@ import type { EC2Client } from '@aws-sdk/client-ec2';
 import type { Clock } from '../core/clock.ts';
 import { Fault, isFault } from '../core/faults.ts';
 import type { BlockSink } from '../vault/ports.ts';
-import { asking, awsErrorName, reasonOf, toAwsFault } from './faults.ts';
+import { asking, awsErrorName, toAwsFault } from './faults.ts';
+import { openBlockWriter } from './block-writer.ts';
 import type { BlockCalls } from './lean/blocks.ts';
 import { findSnapshot, ourTags, type OurTags, untilCompleted } from './snapshots.ts';
 
 /** The longest idle time that AWS offers: a restore that pauses for a night still goes on. */
 const TIMEOUT_MINUTES = 4_320;
-/** A new snapshot may be unknown for a while after StartSnapshot; coldsnap found up to two minutes necessary. */
-const UNKNOWN_ATTEMPTS = 12;
-/** A right that is really missing is said after five seconds. */
-const UNKNOWN_TAGS_ATTEMPTS = 4;
-const UNKNOWN_WAIT_MS = 500;
 const SEALED_LOOKS = 3;
 const SEALED_WAIT_MS = 500;
 const CONCURRENT_ATTEMPTS = 20;
 const CONCURRENT_WAIT_MS = 5_000;
-
-/**
- * Refusals of a put that pass: the snapshot, or the tags by which we may write it, are not known everywhere yet, or the
- * write was late or crossed another.
- */
-function isPassing(error: unknown, attempt: number): boolean {
-  if (awsErrorName(error) === 'AccessDeniedException') return attempt <= UNKNOWN_TAGS_ATTEMPTS;
-  if (awsErrorName(error) === 'ResourceNotFoundException') return true;
-  if (['WRITE_REQUEST_TIMEOUT', 'CONFLICTING_BLOCK_UPDATE'].includes(reasonOf(error))) return true;
-  return error instanceof Error && error.message.includes('Failed to read block data');
-}
 
 export type NewSnapshot = OurTags & {
   volumeGiB: number;
@@ -96,18 +81,7 @@ export function openSnapshotSink(
   const { awsRegion, snapshotId, clock, signal } = options;
   return {
     blockBytes: options.blockBytes,
-    async put(index, bytes, sha256) {
-      for (let attempt = 1; ; attempt += 1) {
-        try {
-          return await clients.lean.blocks.put({ snapshotId, index, bytes, sha256 });
-        } catch (error) {
-          if (!isPassing(error, attempt) || attempt === UNKNOWN_ATTEMPTS)
-            throw toAwsFault(error, `write block ${index} of ${snapshotId}`, awsRegion);
-          await clock.sleep(UNKNOWN_WAIT_MS * attempt, signal);
-          signal.throwIfAborted();
-        }
-      }
-    },
+    ...openBlockWriter(clients, options),
     async complete(count, linearSha256) {
       const fault = await asking(`complete ${snapshotId}`, awsRegion, () =>
         clients.ebs.send(

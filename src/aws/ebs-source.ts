@@ -83,7 +83,7 @@ export function openBlockFetch(
   snapshotId: string,
 ): Pick<BlockSource, 'fetch'> {
   const refresh = createTokenRefresh(clients.ebs, awsRegion, snapshotId);
-  return { fetch: (ref) => fetchBlock(clients.lean.blocks, awsRegion, { snapshotId, ref, refresh }) };
+  return { fetch: (ref, into) => fetchBlock(clients.lean.blocks, awsRegion, { snapshotId, ref, refresh, into }) };
 }
 
 async function* faults<T>(doing: string, awsRegion: string, items: AsyncIterable<T>): AsyncGenerator<T> {
@@ -153,13 +153,18 @@ function createTokenRefresh(ebs: EBSClient, awsRegion: string, snapshotId: strin
 async function fetchBlock(
   blocks: BlockCalls,
   awsRegion: string,
-  options: { snapshotId: string; ref: BlockRef; refresh: (index: number) => Promise<string> },
+  options: {
+    snapshotId: string;
+    ref: BlockRef;
+    refresh: (index: number) => Promise<string>;
+    into: Uint8Array | undefined;
+  },
 ): Promise<{ bytes: Uint8Array; sha256: Uint8Array }> {
-  const { snapshotId, ref } = options;
+  const { snapshotId, ref, into } = options;
   let { token } = ref;
   for (let attempt = 1; ; attempt += 1) {
     try {
-      const { bytes, dataLength, checksum } = await blocks.get({ snapshotId, index: ref.index, token });
+      const { bytes, dataLength, checksum } = await blocks.get({ snapshotId, index: ref.index, token, into });
       if (bytes.length === dataLength) return { bytes, sha256: Buffer.from(checksum, 'base64') };
       throw new Fault('block_checksum_mismatch', `Block ${ref.index} of ${snapshotId} is not as long as AWS said.`);
     } catch (error) {

@@ -1,6 +1,6 @@
 import { AssumeRoleCommand, GetCallerIdentityCommand, type STSClient } from '@aws-sdk/client-sts';
 import { Fault } from '../core/faults.ts';
-import type { AwsCredentials } from './clients.ts';
+import type { AwsCredentials } from './data-clients.ts';
 import { awsErrorName, toAwsFault } from './faults.ts';
 import type { PolicyDocument } from './policies/document.ts';
 import { SESSION_POLICY_CHARACTERS_MAX } from './policies/session.ts';

@@ -48,7 +48,7 @@ export function createObjectSealer(options: {
   const { aeadKey, baseNonce, commitment } = deriveObjectKey(dataKey, salt, context);
   let next = 0;
   let closed = false;
-  function sealSlot(slot: Slot, plaintext: Uint8Array): Uint8Array {
+  function sealSlot(slot: Slot, plaintext: Uint8Array): [body: Uint8Array, tag: Uint8Array] {
     if (closed) throw new Fault('internal', 'A stored object that was closed cannot take more.');
     const nonce = nonceOf(baseNonce, slot.number);
     monitor?.(aeadKey, nonce);
@@ -56,7 +56,7 @@ export function createObjectSealer(options: {
     cipher.setAAD(associatedData(slot));
     const body = cipher.update(plaintext);
     cipher.final();
-    return Buffer.concat([body, cipher.getAuthTag()]);
+    return [body, cipher.getAuthTag()];
   }
   return {
     header: encodeHeader(context.type, { attempt: context.attempt, salt, commitment }),
@@ -64,11 +64,20 @@ export function createObjectSealer(options: {
     seal(slot: Omit<Slot, 'number'>, plaintext: Uint8Array): { number: number; sealed: Uint8Array } {
       const number = next;
       next += 1;
-      return { number, sealed: sealSlot({ ...slot, number }, plaintext) };
+      return { number, sealed: Buffer.concat(sealSlot({ ...slot, number }, plaintext)) };
+    },
+    /** The same, written to `target` from byte `at` on. */
+    sealInto(slot: Omit<Slot, 'number'>, plaintext: Uint8Array, target: Uint8Array, at: number) {
+      const number = next;
+      next += 1;
+      const [body, tag] = sealSlot({ ...slot, number }, plaintext);
+      target.set(body, at);
+      target.set(tag, at + body.length);
+      return { number, lengthBytes: body.length + tag.length };
     },
     /** The directory's slot. Nothing can be sealed after it. */
     sealDirectory(codec: number, plaintext: Uint8Array): Uint8Array {
-      const sealed = sealSlot({ number: DIRECTORY_SLOT, codec, id: new Uint8Array() }, plaintext);
+      const sealed = Buffer.concat(sealSlot({ number: DIRECTORY_SLOT, codec, id: new Uint8Array() }, plaintext));
       closed = true;
       return sealed;
     },

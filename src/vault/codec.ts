@@ -9,6 +9,9 @@ const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 /** Compressed only when it saves at least one part in sixteen; restores of the rest are then free of it. */
 const SAVING_MIN = 1 / 16;
 
+/** Decoded in one piece up to this length: Node's own pieces are of 16 KiB. */
+const CHUNK_BYTES_MAX = 2 ** 20;
+
 export type Encoded = { codec: Codec; bytes: Uint8Array };
 type Compress = (bytes: Uint8Array) => Uint8Array;
 
@@ -96,7 +99,7 @@ export function decode({ codec, bytes }: Encoded, limitBytes: number): Uint8Arra
     return bytes;
   }
   try {
-    return zstdDecompressSync(bytes, { maxOutputLength: limitBytes });
+    return zstdDecompressSync(bytes, { maxOutputLength: limitBytes, chunkSize: Math.min(limitBytes, CHUNK_BYTES_MAX) });
   } catch (cause) {
     throw new Fault('object_corrupt', 'Stored data does not decompress.', { cause });
   }

@@ -1,3 +1,4 @@
+import { createSecretKey } from 'node:crypto';
 import { Fault } from '../core/faults.ts';
 import { equalBytes, sha256 } from '../crypto/bytes.ts';
 import { isZero } from './codec.ts';
@@ -49,7 +50,7 @@ export type LaneDeps = {
 };
 
 type Fetched = { bytes: Uint8Array; sha256: Uint8Array };
-type Named = Fetched & { id: Uint8Array; key: string };
+type Named = Fetched & { id: Uint8Array; key: string; memory: Uint8Array };
 
 /** First come, first served: at most `limit` hold a place. */
 function createPlaces(limit: number) {
@@ -73,12 +74,24 @@ function createPlaces(limit: number) {
   };
 }
 
+/**
+ * Memory of blocks, used again and again. A new half MiB for each block costs more than its hash: the collector runs for every
+ * hundred of them.
+ */
+function createMemory(blockBytes: number) {
+  const free: Uint8Array[] = [];
+  return {
+    take: () => free.pop() ?? new Uint8Array(blockBytes),
+    give: (memory: Uint8Array) => void free.push(memory),
+  };
+}
+
 /** Fetches a block and holds it to the checksum that came with it. Null is a block of zeros. */
 function createFetch(source: LaneDeps['source']) {
   const zeroSha256 = sha256(new Uint8Array(source.blockBytes));
-  return async (ref: BlockRef): Promise<Fetched | null> => {
+  return async (ref: BlockRef, memory: Uint8Array): Promise<Fetched | null> => {
     for (let attempt = 1; ; attempt += 1) {
-      const fetched = await source.fetch(ref);
+      const fetched = await source.fetch(ref, memory);
       const zero = fetched.bytes.length === source.blockBytes && isZero(fetched.bytes);
       const digest = zero ? zeroSha256 : sha256(fetched.bytes);
       if (fetched.bytes.length === source.blockBytes && equalBytes(digest, fetched.sha256))
@@ -91,8 +104,10 @@ function createFetch(source: LaneDeps['source']) {
 
 /** A lane in this thread. */
 export function createLane(deps: LaneDeps): BackupLane {
-  const { idKey, known, packs, assertGoingOn } = deps;
+  const { known, packs, assertGoingOn } = deps;
+  const idKey = createSecretKey(deps.idKey); // Prepared once, not for each block.
   const read = createFetch(deps.source);
+  const memories = createMemory(deps.source.blockBytes);
   const places = createPlaces(deps.windowBlocks ?? WINDOW_BLOCKS);
   let turn: Promise<unknown> = Promise.resolve();
   let failed = false;
@@ -109,12 +124,17 @@ export function createLane(deps: LaneDeps): BackupLane {
   async function begin({ index, token }: BlockChange): Promise<Named | null> {
     await places.take();
     assertGoingOn();
-    const fetched = token === null || failed ? null : await read({ index, token });
-    if (!fetched) return null;
+    if (token === null || failed) return null;
+    const memory = memories.take();
+    const fetched = await read({ index, token }, memory);
+    if (!fetched) {
+      memories.give(memory);
+      return null;
+    }
     const id = blockId(idKey, fetched.sha256);
     const key = dedupKey(id);
     await known.lookAhead?.(key);
-    return { ...fetched, id, key };
+    return { ...fetched, id, key, memory };
   }
 
   async function copyInTurn(
@@ -128,6 +148,7 @@ export function createLane(deps: LaneDeps): BackupLane {
       const fetched = (await fetching[n]) ?? null;
       assertGoingOn();
       copied.push({ index, block: fetched && (await place(fetched)), read: token !== null });
+      if (fetched) memories.give(fetched.memory);
       places.give();
       deps.onCopied?.();
     }

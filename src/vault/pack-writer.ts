@@ -1,4 +1,4 @@
-import { createHmac } from 'node:crypto';
+import { createHash, createHmac, type Hash, type KeyObject } from 'node:crypto';
 import { Fault } from '../core/faults.ts';
 import { equalBytes, sha256, toHex } from '../crypto/bytes.ts';
 import type { NonceMonitor } from '../crypto/nonce-monitor.ts';
@@ -16,6 +16,8 @@ import { createUploads } from './uploads.ts';
 const PACK_BYTES = 16 * 2 ** 20;
 /** … or holds this many blocks. */
 const PACK_SLOTS_MAX = 4_096;
+/** More than a directory of so many slots and a header take. */
+const TAIL_BYTES_MAX = 256 * 1_024;
 /** Packs that are on their way to the store while the next one is filled. */
 const PUTS_IN_FLIGHT = 3;
 /** One block in this many is opened again as soon as it is sealed, and compared. */
@@ -25,7 +27,8 @@ type OpenPack = {
   ref: ContainerRef;
   sealer: ObjectSealer;
   checker: OpenedObject;
-  parts: Uint8Array[];
+  memory: Uint8Array;
+  digest: Hash;
   directory: DirectoryEntry[];
   sizeBytes: number;
 };
@@ -49,55 +52,62 @@ export type PackWriterOptions = {
 };
 
 /** Identity of a block in a dedup scope: HMAC-SHA-256 over its SHA-256, so that the block itself is hashed once. */
-export function blockId(idKey: Uint8Array, blockSha256: Uint8Array): Uint8Array {
+export function blockId(idKey: Uint8Array | KeyObject, blockSha256: Uint8Array): Uint8Array {
   return createHmac('sha256', idKey).update(blockSha256).digest();
+}
+
+async function beginPack(options: PackWriterOptions, memory: Uint8Array): Promise<OpenPack> {
+  const { scope, attempt, random, monitor } = options;
+  const { ordinal, dataKey } = await options.packs.open();
+  const ref: ContainerRef = { volumeId: scope.volumeId, ...attempt, ordinal, closed: null };
+  const context = contextOf(scope, attempt, 'pack', ordinal);
+  const sealer = createObjectSealer({ dataKey, context, salt: random(SALT_BYTES), monitor });
+  const checker = openSealedObject(dataKey, sealer.header, context);
+  return { ref, sealer, checker, memory, digest: createHash('sha256'), directory: [], sizeBytes: 0 };
+}
+
+/** What was sealed must open to what was read, while the source is still there to be read again. */
+function check(pack: OpenPack, slot: number, blockBytes: number, blockSha256: Uint8Array): void {
+  const entry = pack.directory[slot];
+  if (!entry) throw new Fault('internal', 'A block was sealed and not listed.');
+  const { offset, lengthBytes, codec, id } = entry;
+  const sealed = pack.memory.subarray(offset, offset + lengthBytes);
+  const bytes = decode({ codec, bytes: pack.checker.open({ number: slot, codec, id }, sealed) }, blockBytes);
+  if (!equalBytes(sha256(bytes), blockSha256)) throw new Fault('internal', 'A block did not survive being sealed.');
 }
 
 /** Seals blocks into packs in the order they come, and stores each pack under the SHA-256 of its bytes. */
 export function createPackWriter(options: PackWriterOptions) {
-  const { store, scope, attempt, random, monitor } = options;
+  const { store, scope, blockBytes } = options;
   const uploads = createUploads(PUTS_IN_FLIGHT);
   const encodeBlock = createEncoder();
+  /** Memory of packs that are stored, used again: sixteen MiB that are new cost a run of the collector each. */
+  const free: Uint8Array[] = [];
+  const memoryBytes = PACK_BYTES + blockBytes + TAIL_BYTES_MAX;
   let open: OpenPack | null = null;
   let blocks = 0;
   let bytesStored = 0;
 
-  async function begin(): Promise<OpenPack> {
-    const { runId, attempt: attemptId } = attempt;
-    const { ordinal, dataKey } = await options.packs.open();
-    const ref: ContainerRef = { volumeId: scope.volumeId, runId, attempt: attemptId, ordinal, closed: null };
-    const context = contextOf(scope, attempt, 'pack', ref.ordinal);
-    const sealer = createObjectSealer({ dataKey, context, salt: random(SALT_BYTES), monitor });
-    const checker = openSealedObject(dataKey, sealer.header, context);
-    return { ref, sealer, checker, parts: [], directory: [], sizeBytes: 0 };
-  }
-
-  /** What was sealed must open to what was read, while the source is still there to be read again. */
-  function check(pack: OpenPack, slot: number, sealed: Uint8Array, blockSha256: Uint8Array): void {
-    const entry = pack.directory[slot];
-    if (!entry) throw new Fault('internal', 'A block was sealed and not listed.');
-    const { codec, id } = entry;
-    const bytes = decode({ codec, bytes: pack.checker.open({ number: slot, codec, id }, sealed) }, options.blockBytes);
-    if (!equalBytes(sha256(bytes), blockSha256)) throw new Fault('internal', 'A block did not survive being sealed.');
-  }
-
-  async function upload(ref: ContainerRef, bytes: Uint8Array, digest: Uint8Array): Promise<void> {
+  async function upload({ ref, memory }: OpenPack, bytes: Uint8Array, digest: Uint8Array): Promise<void> {
     await store.putNew(packKey(scope.volumeId, objectRefOf(ref)), bytes, digest); // 'exists': the same bytes are there already.
     bytesStored += bytes.length;
+    free.push(memory);
   }
 
   /** Ends the pack that is being filled, if any. Its name is then known; its bytes are on their way. */
   async function close(): Promise<void> {
     if (!open) return;
-    const { ref, parts, sealer, directory, sizeBytes } = open;
+    const pack = open;
+    const { ref, memory, sealer, directory, sizeBytes } = pack;
     open = null;
     const { codec, bytes: plaintext } = encode(encodeDirectory(directory));
     const tail = encodeTail(codec, sealer.sealDirectory(codec, plaintext), sealer.header);
-    const bytes = Buffer.concat([...parts, tail]);
-    const digest = sha256(bytes);
+    memory.set(tail, sizeBytes);
+    const bytes = memory.subarray(0, sizeBytes + tail.length);
+    const digest = pack.digest.update(tail).digest();
     ref.closed = { sizeBytes: bytes.length, directoryOffset: sizeBytes, sha256: toHex(digest) };
     await options.packs.closed(ref);
-    await uploads.start(upload(ref, bytes, digest));
+    await uploads.start(upload(pack, bytes, digest));
   }
 
   return {
@@ -106,15 +116,17 @@ export function createPackWriter(options: PackWriterOptions) {
     blocksStored: () => blocks,
     /** @param id the block's id; `blockSha256` is what it must still have after being opened again */
     async add(block: Uint8Array, id: Uint8Array, blockSha256: Uint8Array): Promise<StoredBlock> {
-      const pack = open ?? (await begin());
+      const pack = open ?? (await beginPack(options, free.pop() ?? new Uint8Array(memoryBytes)));
       open = pack;
       const { codec, bytes } = encodeBlock(block);
-      const { number, sealed } = pack.sealer.seal({ codec, id }, bytes);
-      pack.directory.push({ offset: pack.sizeBytes, lengthBytes: sealed.length, codec, id });
-      pack.parts.push(sealed);
-      pack.sizeBytes += sealed.length;
+      const { memory, sizeBytes: offset } = pack;
+      const { number, lengthBytes } = pack.sealer.sealInto({ codec, id }, bytes, memory, offset);
+      const sealed = memory.subarray(offset, offset + lengthBytes);
+      pack.digest.update(sealed); // Now, while it is in the processor's cache.
+      pack.directory.push({ offset, lengthBytes, codec, id });
+      pack.sizeBytes += lengthBytes;
       blocks += 1;
-      if (options.checkAll || blocks % CHECK_EVERY === 1) check(pack, number, sealed, blockSha256);
+      if (options.checkAll || blocks % CHECK_EVERY === 1) check(pack, number, blockBytes, blockSha256);
       if (pack.sizeBytes >= PACK_BYTES || pack.directory.length === PACK_SLOTS_MAX) await close();
       return { pack: pack.ref, slot: number };
     },

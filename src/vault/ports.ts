@@ -14,7 +14,7 @@ export type BlobStore = {
   /**
    * Creates an object, and only creates it. `exists` means that an object of that key is already there (an earlier
    * attempt whose answer was lost, or someone else's): the caller decides what that means. `sha256` is that of the bytes, where
-   * the caller knows it: a store that sends it need not hash them again.
+   * the caller knows it: a store that sends it need not hash them again. The bytes are the caller's again when it is done.
    */
   putNew(key: string, bytes: Uint8Array, sha256?: Uint8Array): Promise<'created' | 'exists'>;
   /** The object's bytes, or `length` bytes from `start`. Throws Fault `object_missing`. */
@@ -45,9 +45,9 @@ export type BlockSource = {
   listChanged(base: string): Promise<AsyncIterable<BlockChange> | null>;
   /**
    * The bytes of a block and their SHA-256 as the source states it: the engine holds one to the other, once, and asks again
-   * where they differ.
+   * where they differ. The bytes may be put `into` memory of the caller's.
    */
-  fetch(ref: BlockRef): Promise<{ bytes: Uint8Array; sha256: Uint8Array }>;
+  fetch(ref: BlockRef, into?: Uint8Array): Promise<{ bytes: Uint8Array; sha256: Uint8Array }>;
 };
 
 /** A new, empty image of a volume that is being written (an EBS snapshot between Start and Complete). */

@@ -95,3 +95,52 @@ describe('an answer', () => {
     expect(() => read(text)).toThrow(expect.objectContaining({ name }));
   });
 });
+
+describe('a long body', () => {
+  const BODY = Buffer.from(Array.from({ length: 60_000 }, (_, n) => n % 251));
+  const head = (status: number) => Buffer.from(`HTTP/1.1 ${status} X\r\ncontent-length: ${BODY.length}\r\n\r\n`);
+
+  /** Feeds head and body; where there is room in the body, puts them there, at most `step` bytes at a time. */
+  function readLong(status: number, step: number, into?: Uint8Array) {
+    const reader = readAnswer(BODY.length, into);
+    const bytes = Buffer.concat([head(status), BODY]);
+    let direct = 0;
+    for (let at = 0; at < bytes.length; ) {
+      const room = reader.room();
+      const piece = bytes.subarray(at, at + Math.min(step, room?.length ?? step));
+      room?.set(piece);
+      const answer = room ? reader.filled(piece.length) : reader.feed(piece);
+      if (room) direct += piece.length;
+      at += piece.length;
+      if (answer) return { answer, direct, rest: bytes.length - at };
+    }
+    throw new Error('The answer is not whole.');
+  }
+
+  test('is put where it belongs without being copied, however much comes at once', () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 70_000 }), (step) => {
+        const { answer, rest } = readLong(200, step);
+        expect(rest).toBe(0);
+        expect(Buffer.from(answer.body).equals(BODY)).toBe(true);
+      }),
+      { numRuns: 30 },
+    );
+    expect(readLong(200, 4_096).direct).toBeGreaterThan(40_000);
+  });
+
+  test('lies in the memory that was given for it, where that is long enough', () => {
+    const memory = new Uint8Array(BODY.length + 100);
+    const { answer } = readLong(200, 10_000, memory);
+    expect(answer.body.buffer).toBe(memory.buffer);
+    expect(answer.body).toHaveLength(BODY.length);
+    expect(Buffer.from(answer.body).equals(BODY)).toBe(true);
+    expect(readLong(200, 10_000, new Uint8Array(10)).answer.body.buffer.byteLength).toBe(BODY.length);
+  });
+
+  test('of a refusal is not put into the memory for a block', () => {
+    const memory = new Uint8Array(70_000);
+    expect(Buffer.from(readLong(500, 9_000, memory).answer.body).equals(BODY)).toBe(true);
+    expect(memory.every((byte) => byte === 0)).toBe(true);
+  });
+});

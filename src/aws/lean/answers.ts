@@ -7,6 +7,10 @@ import type { WireAnswer } from './wire.ts';
 export type AnswerReader = {
   /** Takes the next piece, which is copied. The answer, once it is whole. */
   feed(piece: Buffer): WireAnswer | null;
+  /** Where what comes next may be put at once, so that it is not copied: a part of the body. Null: nowhere yet. */
+  room(): Uint8Array | null;
+  /** So many bytes were put there. */
+  filled(count: number): WireAnswer | null;
   /** The other side has closed: the answer, when only that could end it. */
   close(): WireAnswer | null;
 };
@@ -79,8 +83,14 @@ function dechunked(raw: Buffer): Buffer | null {
   }
 }
 
-/** @param bodyBytesMax the longest body of a good answer */
-export function readAnswer(bodyBytesMax: number): AnswerReader {
+/** Below this, a read of its own costs more than a copy. */
+const ROOM_BYTES_MIN = 16_384;
+
+/**
+ * @param bodyBytesMax the longest body of a good answer
+ * @param into memory for the body of a good answer, where it is long enough
+ */
+export function readAnswer(bodyBytesMax: number, into?: Uint8Array): AnswerReader {
   let head: Head | null = null;
   let frame: number | 'chunked' | null = null;
   /** What came of the head, and later of a body of unknown length. */
@@ -112,21 +122,28 @@ export function readAnswer(bodyBytesMax: number): AnswerReader {
     frame = framing(parsed);
     if (typeof frame === 'number') {
       if (frame > bytesMax()) throw tooLong(bytesMax());
+      const given = into !== undefined && parsed.status < 300 && frame <= into.length ? into : null;
       // Off the pool: the buffer is handed on, and its memory is nobody else's.
-      body = Buffer.allocUnsafeSlow(frame);
+      body = given ? Buffer.from(given.buffer, given.byteOffset, frame) : Buffer.allocUnsafeSlow(frame);
     }
     return rest;
   }
 
+  const filled = (count: number): WireAnswer | null => {
+    length += count;
+    return length === frame ? answer(new Uint8Array(body.buffer, body.byteOffset, length)) : null;
+  };
+
   return {
+    room: () => (typeof frame === 'number' && frame - length >= ROOM_BYTES_MIN ? body.subarray(length, frame) : null),
+    filled,
     feed(piece) {
       const rest = head === null ? feedHead(piece) : piece;
       if (rest === null) return null;
       if (typeof frame === 'number') {
         if (length + rest.length > frame) throw malformed('more than its length');
         rest.copy(body, length);
-        length += rest.length;
-        return length === frame ? answer(new Uint8Array(body.buffer, 0, length)) : null;
+        return filled(rest.length);
       }
       gather(rest, bytesMax() + REFUSAL_BYTES_MAX);
       const whole = frame === 'chunked' ? dechunked(gathered) : null;

@@ -7,7 +7,8 @@ export type SentBlock = { bytes: Uint8Array; dataLength: number; checksum: strin
 
 /** The two calls of the EBS direct APIs that are made once for each block. Errors are named as the SDK's. */
 export type BlockCalls = {
-  get(block: { snapshotId: string; index: number; token: string }): Promise<SentBlock>;
+  /** `into` is memory for the bytes. */
+  get(block: { snapshotId: string; index: number; token: string; into?: Uint8Array | undefined }): Promise<SentBlock>;
   put(block: { snapshotId: string; index: number; bytes: Uint8Array; sha256: Uint8Array }): Promise<void>;
 };
 
@@ -33,7 +34,7 @@ export function openBlockCalls(
   }
 
   return {
-    async get({ snapshotId, index, token }) {
+    async get({ snapshotId, index, token, into }) {
       const call = {
         base: await base(),
         method: 'GET' as const,
@@ -42,6 +43,7 @@ export function openBlockCalls(
         headers: {},
         body: null,
         bodyBytesMax: BODY_BYTES_MAX,
+        into,
       };
       const { headers, body } = await service.call(call, await gateOf('GetSnapshotBlock', snapshotId));
       return {

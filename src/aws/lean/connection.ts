@@ -11,7 +11,7 @@ export type Connection = {
   destroy(error?: Error): void;
 };
 
-/** Reads land in one buffer for the life of a connection: no allocation for each piece. */
+/** Heads and short bodies land in one buffer for the life of a connection: no allocation for each piece. */
 const READ_BYTES = 65_536;
 const KEEP_ALIVE_MS = 10_000;
 
@@ -27,14 +27,19 @@ function headOf({ method, path, headers, body }: WireRequest): string {
 
 type Pending = { reader: AnswerReader; resolve: (answer: WireAnswer) => void; reject: (error: Error) => void };
 
-function openSocket(origin: URL, take: (piece: Buffer) => void): Socket {
+/** Where reads go. `take` hears of `count` bytes in what `room` gave last, or in the connection's own buffer (null). */
+type Reads = { room: () => Uint8Array | null; take: (count: number, piece: Buffer | null) => void };
+
+function openSocket(origin: URL, { room, take }: Reads): Socket {
   const host = origin.hostname.replace(/^\[|\]$/g, '');
   const secure = origin.protocol === 'https:';
   const port = origin.port === '' ? (secure ? 443 : 80) : Number(origin.port);
+  const own = Buffer.allocUnsafeSlow(READ_BYTES);
   const onread = {
-    buffer: Buffer.allocUnsafeSlow(READ_BYTES),
+    // Asked for after each read: the body of an answer whose head is read takes what follows.
+    buffer: () => room() ?? own,
     callback: (count: number, buffer: Uint8Array) => {
-      take(Buffer.from(buffer.buffer, buffer.byteOffset, count));
+      take(count, buffer === own ? own.subarray(0, count) : null);
       return true;
     },
   };
@@ -56,7 +61,7 @@ export function openConnection(origin: URL, connectTimeoutMs: number): Connectio
   let pending: Pending | null = null;
   let open = true;
   let verified = false;
-  const socket = openSocket(origin, (piece) => take(piece));
+  const socket = openSocket(origin, { room: () => pending?.reader.room() ?? null, take });
   const late = setTimeout(
     () => destroy(lineError('TimeoutError', `No connection within ${connectTimeoutMs} ms.`)),
     connectTimeoutMs,
@@ -86,10 +91,11 @@ export function openConnection(origin: URL, connectTimeoutMs: number): Connectio
     else socket.unref();
     waiting?.resolve(answer);
   }
-  function take(piece: Buffer): void {
+  function take(count: number, piece: Buffer | null): void {
     if (pending === null) return destroy();
     try {
-      const answer = pending.reader.feed(piece);
+      const { reader } = pending;
+      const answer = piece === null ? reader.filled(count) : reader.feed(piece);
       if (answer !== null) answered(answer);
     } catch (error) {
       destroy(error instanceof Error ? error : undefined);
@@ -111,7 +117,7 @@ export function openConnection(origin: URL, connectTimeoutMs: number): Connectio
     exchange: (request) =>
       new Promise((resolve, reject) => {
         const head = headOf(request);
-        pending = { reader: readAnswer(request.bodyBytesMax), resolve, reject };
+        pending = { reader: readAnswer(request.bodyBytesMax, request.into), resolve, reject };
         socket.ref();
         // A session's token goes to nobody whose certificate has not been checked.
         if (verified) send(socket, head, request.body);

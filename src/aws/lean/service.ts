@@ -15,6 +15,8 @@ export type Call = {
   body: Uint8Array | null;
   /** The longest body of an answer that is taken. */
   bodyBytesMax: number;
+  /** Memory for the body of a good answer. It is not written to any more once the call has ended. */
+  into?: Uint8Array | undefined;
 };
 
 /** Leave to send one request; what is returned is told how it ended (null: well). */
@@ -47,11 +49,11 @@ export function openService(parts: {
   const { wire, signing, clock, guard } = parts;
 
   async function attempt(call: Call): Promise<WireAnswer> {
-    const { base, method, query, body, bodyBytesMax } = call;
+    const { base, method, query, body, bodyBytesMax, into } = call;
     guard(base.hostname);
     const path = `${base.pathname.replace(/\/$/, '')}${call.path}`;
     const headers = await signing.sign({ origin: base, method, path, query, headers: call.headers });
-    const request = { origin: base.origin, path: target(path, query), method, headers, body, bodyBytesMax };
+    const request = { origin: base.origin, path: target(path, query), method, headers, body, bodyBytesMax, into };
     const answer = await wire.exchange(request);
     if (answer.status >= 200 && answer.status < 300) return answer;
     throw Object.assign(refusalOf(answer), { wrongTime: signing.learnTime(answer.headers['date']) });

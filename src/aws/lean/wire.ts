@@ -7,6 +7,8 @@ export type WireRequest = {
   body: Uint8Array | null;
   /** The longest body of a good answer that is taken. */
   bodyBytesMax: number;
+  /** Memory for the body of a good answer, where it is long enough: the body is then a part of it. */
+  into?: Uint8Array | undefined;
 };
 
 /** An answer with its whole body. Names of headers are in lower case. */

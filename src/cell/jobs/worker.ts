@@ -1,5 +1,6 @@
 import type { Region } from '../../../regions/types.ts';
-import { type AwsClients, type AwsCredentials, createAwsClients, type RegionalClients } from '../../aws/clients.ts';
+import { type AwsClients, createAwsClients, type RegionalClients } from '../../aws/clients.ts';
+import type { AwsCredentials } from '../../aws/data-clients.ts';
 import type { Endpoints } from '../../aws/endpoints.ts';
 import { openKeyService } from '../../aws/kms-keys.ts';
 import type { PolicyDocument } from '../../aws/policies/document.ts';

@@ -1,6 +1,6 @@
 import type { MessagePort } from 'node:worker_threads';
 import type { Region } from '../../../regions/types.ts';
-import type { AwsCredentials } from '../../aws/clients.ts';
+import type { AwsCredentials } from '../../aws/data-clients.ts';
 import type { Endpoints } from '../../aws/endpoints.ts';
 import type { WindowLimits } from '../../aws/lean/window.ts';
 import type { StorePlace } from '../../aws/s3-store.ts';

@@ -19,6 +19,12 @@ export type LanePool = {
   stop(): Promise<void>;
 };
 
+/**
+ * Ciphertext is allocated outside the heap, and freed with the young objects that hold it. A small young generation is collected
+ * before so much of it gathers that the collector walks the whole heap.
+ */
+const RESOURCES = { maxYoungGenerationSizeMb: 8 };
+
 /** A thread's share of what a process may ask: together its threads ask no more than one alone would. */
 function shareOf(limits: WindowLimits, threads: number): WindowLimits {
   const part = (most: number) => Math.max(1, Math.floor(most / threads));
@@ -45,7 +51,7 @@ export function createLanePool(options: {
 
   function start(): Thread {
     const workerData: ThreadData = { region, endpoints, limits: shareOf(limits, count) };
-    const thread = new Thread(new URL('thread.ts', import.meta.url), { workerData });
+    const thread = new Thread(new URL('thread.ts', import.meta.url), { workerData, resourceLimits: RESOURCES });
     threads.add(thread);
     thread.on('error', () => {}); // Its lanes hear of its end by their ports.
     thread.once('exit', () => threads.delete(thread));

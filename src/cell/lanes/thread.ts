@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { type MessagePort, parentPort, workerData } from 'node:worker_threads';
-import { type AwsCredentials, createAwsClients } from '../../aws/clients.ts';
+import { openBlockWriter } from '../../aws/block-writer.ts';
+import { type AwsCredentials, createDataClients } from '../../aws/data-clients.ts';
 import { openBlockFetch } from '../../aws/ebs-source.ts';
-import { openSnapshotSink } from '../../aws/ebs-sink.ts';
 import { createBudgets } from '../../aws/lean/budgets.ts';
 import { openBlobStore } from '../../aws/s3-store.ts';
 import { systemClock } from '../../core/clock.ts';
@@ -22,9 +22,9 @@ function open({ work, place, lane, credentials }: LaneJob): void {
   const ask = connectPort<CredentialCalls>(credentials, {});
   const clientsOf = (whose: keyof CredentialCalls, awsRegion: string) => {
     const source = (): Promise<AwsCredentials> => ask(whose, null);
-    const clients = createAwsClients({ region, endpoints, credentials: source, budgets });
+    const clients = createDataClients({ region, endpoints, credentials: source, budgets }, awsRegion);
     lane.once('close', () => clients.destroy());
-    return clients.for(awsRegion);
+    return clients;
   };
   const { awsRegion, snapshotId } = place.snapshot;
   const account = clientsOf('account', awsRegion);
@@ -33,9 +33,8 @@ function open({ work, place, lane, credentials }: LaneJob): void {
     const source = { blockBytes: work.blockBytes, ...openBlockFetch(account, awsRegion, snapshotId) };
     return serveLane(lane, work.order, { source, store, random: randomBytes });
   }
-  const { blockBytes } = work.order;
   const openSink = (signal: AbortSignal) =>
-    openSnapshotSink(account, { awsRegion, snapshotId, blockBytes, clock: systemClock, signal });
+    openBlockWriter(account, { awsRegion, snapshotId, clock: systemClock, signal });
   serveRestoreLane(lane, work.order, { store, openSink });
 }
 

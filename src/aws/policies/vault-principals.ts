@@ -1,0 +1,143 @@
+import { type PolicyDocument, policyDocument, type Statement } from './document.ts';
+
+/**
+ * Who works on the vault, each a role of the cell's own account that can do its one thing. The worker tier assumes all but the
+ * key admin, who is a person: whoever removes keys removes data, locks or not.
+ */
+export const SERVICE_PRINCIPALS = ['writer', 'restorer', 'scrubber', 'deleter', 'extender'] as const;
+export type ServicePrincipal = (typeof SERVICE_PRINCIPALS)[number];
+export const VAULT_PRINCIPALS = [...SERVICE_PRINCIPALS, 'key-admin'] as const;
+export type VaultPrincipal = (typeof VAULT_PRINCIPALS)[number];
+
+/** The vault of a cell, as its account knows it. */
+export type VaultAccount = {
+  partition: string;
+  cell: string;
+  awsAccountId: string;
+  bucket: string;
+  /** The data keys: more than one while key objects are wrapped anew. */
+  dataKeyArns: readonly string[];
+};
+
+/** How far a document reaches: a role's to every tenant, a session's to one. */
+type Reach = VaultAccount & { tenant: string };
+
+/** Every tenant: a wildcard of IAM, where an id would stand. */
+const ANY = '*';
+/** No extension goes beyond two generations of locks and the rest of the current one (docs/format.md). */
+const LOCK_DAYS_MAX = 90;
+
+const bucketArn = ({ partition, bucket }: Reach) => `arn:${partition}:s3:::${bucket}`;
+/** Objects of these kinds, in every volume. `keys/*` are all key objects; `keys/*​/index` those that open manifests. */
+const objects = (reach: Reach, ...kinds: readonly string[]) =>
+  kinds.map((kind) => `${bucketArn(reach)}/t/${reach.tenant}/v1/*/${kind}`);
+
+const MANIFESTS = ['roots/*', 'index/*', 'keys/*/index'];
+const ALL = ['packs/*', 'index/*', 'roots/*', 'keys/*'];
+const LOCKABLE = ['packs/*', 'index/*', 'roots/*'];
+
+const allow = (Action: string | readonly string[], Resource: readonly string[], Condition?: Statement['Condition']) => ({
+  Effect: 'Allow' as const,
+  Action,
+  Resource,
+  ...(Condition ? { Condition } : {}),
+});
+
+/** Names below the tenant's prefix. (Of an object that is not there, S3 says so only to who may list the whole bucket.) */
+const list = (reach: Reach, action = 's3:ListBucket') =>
+  allow(action, [bucketArn(reach)], { StringLike: { 's3:prefix': `t/${reach.tenant}/v1/*` } });
+
+/** The data keys, for these purposes of this tenant's keys. */
+const keys = (reach: Reach, actions: readonly string[], purposes: readonly string[]) =>
+  allow(
+    actions.map((name) => `kms:${name}`),
+    reach.dataKeyArns,
+    {
+      StringEquals: { 'kms:EncryptionContext:cell': reach.cell, 'kms:EncryptionContext:purpose': purposes },
+      StringLike: { 'kms:EncryptionContext:tenant': reach.tenant },
+    },
+  );
+
+const RIGHTS: Record<VaultPrincipal, (reach: Reach) => Statement[]> = {
+  /** Makes keys and objects; opens manifests to build on. No pack opens to it, not even its own of yesterday. */
+  writer: (reach) => [
+    allow('s3:PutObject', objects(reach, ...ALL), { Null: { 's3:if-none-match': 'false' } }),
+    allow('s3:GetObject', objects(reach, ...MANIFESTS)),
+    list(reach),
+    keys(reach, ['GenerateDataKey'], ['pack', 'index', 'configuration']),
+    keys(reach, ['Decrypt'], ['index']),
+  ],
+  restorer: (reach) => [
+    allow('s3:GetObject', objects(reach, ...ALL)),
+    list(reach),
+    keys(reach, ['Decrypt'], ['pack', 'index', 'configuration']),
+  ],
+  scrubber: (reach) => [
+    allow(['s3:GetObject', 's3:GetObjectRetention'], objects(reach, ...ALL)),
+    list(reach),
+    keys(reach, ['Decrypt'], ['pack', 'index']),
+  ],
+  /** Finds out by the manifests what nothing refers to. In a bucket with versions it leaves markers, and destroys nothing. */
+  deleter: (reach) => [
+    allow('s3:DeleteObject', objects(reach, ...ALL)),
+    allow('s3:GetObject', objects(reach, ...MANIFESTS)),
+    list(reach),
+    keys(reach, ['Decrypt'], ['index']),
+  ],
+  /** Makes locks longer, never of keys: those go when data is erased. */
+  extender: (reach) => [
+    allow('s3:PutObjectRetention', objects(reach, ...LOCKABLE), {
+      NumericLessThanEquals: { 's3:object-lock-remaining-retention-days': String(LOCK_DAYS_MAX) },
+    }),
+    list(reach),
+  ],
+  /** Wraps keys anew, and destroys them. Reads nothing that they open. */
+  'key-admin': (reach) => [
+    allow(['s3:GetObject', 's3:DeleteObject', 's3:DeleteObjectVersion'], objects(reach, 'keys/*')),
+    allow('s3:PutObject', objects(reach, 'keys/*'), { Null: { 's3:if-match': 'false' } }),
+    list(reach),
+    list(reach, 's3:ListBucketVersions'),
+    keys(reach, ['Decrypt', 'Encrypt'], ['pack', 'index']),
+  ],
+};
+
+/** Rights of a principal over every tenant: its role's. */
+export const vaultRolePolicy = (principal: VaultPrincipal, account: VaultAccount): PolicyDocument =>
+  policyDocument(...RIGHTS[principal]({ ...account, tenant: ANY }));
+
+/** The same over one tenant: a session's, whatever its role could do. */
+export const vaultSessionPolicy = (
+  principal: VaultPrincipal,
+  account: VaultAccount,
+  tenantId: string,
+): PolicyDocument => policyDocument(...RIGHTS[principal]({ ...account, tenant: tenantId }));
+
+type RolePlace = Pick<VaultAccount, 'partition' | 'cell' | 'awsAccountId'>;
+
+export const vaultRoleName = (cell: string, principal: VaultPrincipal) => `domicile-cell-${cell}-vault-${principal}`;
+export const vaultRoleArn = ({ partition, awsAccountId, cell }: RolePlace, principal: VaultPrincipal) =>
+  `arn:${partition}:iam::${awsAccountId}:role/${vaultRoleName(cell, principal)}`;
+
+/**
+ * Who may assume the role: the worker tier; of the key admin's, everybody in the account whom its own policies allow to, but for
+ * the tiers.
+ */
+function trustOf(principal: VaultPrincipal, { partition, awsAccountId }: RolePlace, connectorRoleArn: string) {
+  const tier = { 'aws:PrincipalArn': connectorRoleArn };
+  return policyDocument({
+    Effect: 'Allow',
+    Principal: { AWS: `arn:${partition}:iam::${awsAccountId}:root` },
+    Action: 'sts:AssumeRole',
+    Condition: principal === 'key-admin' ? { ArnNotEquals: tier } : { ArnEquals: tier },
+  });
+}
+
+export type VaultRole = { roleName: string; trustPolicy: PolicyDocument; policy: PolicyDocument };
+
+/** All roles of the vault, ready to be made. */
+export const vaultRoles = (account: VaultAccount, connectorRoleArn: string): VaultRole[] =>
+  VAULT_PRINCIPALS.map((principal) => ({
+    roleName: vaultRoleName(account.cell, principal),
+    trustPolicy: trustOf(principal, account, connectorRoleArn),
+    policy: vaultRolePolicy(principal, account),
+  }));
