@@ -1,6 +1,6 @@
 import { DeleteObjectsCommand, HeadBucketCommand, paginateListObjectsV2, type S3Client } from '@aws-sdk/client-s3';
 import { Fault, isFault } from '../core/faults.ts';
-import type { BlobStore } from '../vault/ports.ts';
+import type { BlobStore, PutOptions } from '../vault/ports.ts';
 import { asking, awsErrorName, toAwsFault } from './faults.ts';
 import type { ObjectCalls } from './lean/objects.ts';
 
@@ -27,10 +27,10 @@ export function openBlobStore(clients: { s3: S3Client; lean: { objects: ObjectCa
     key: `${prefix}${key}`,
   });
 
-  async function putNew(key: string, bytes: Uint8Array, sha256?: Uint8Array): Promise<'created' | 'exists'> {
+  async function putNew(key: string, bytes: Uint8Array, options?: PutOptions): Promise<'created' | 'exists'> {
     for (let attempt = 1; ; attempt += 1) {
       try {
-        await lean.objects.putNew(at(key), bytes, sha256);
+        await lean.objects.putNew(at(key), bytes, options);
         return 'created';
       } catch (error) {
         const name = awsErrorName(error);

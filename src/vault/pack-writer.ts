@@ -89,7 +89,7 @@ export function createPackWriter(options: PackWriterOptions) {
   let bytesStored = 0;
 
   async function upload({ ref, memory }: OpenPack, bytes: Uint8Array, digest: Uint8Array): Promise<void> {
-    await store.putNew(packKey(scope.volumeId, objectRefOf(ref)), bytes, digest); // 'exists': the same bytes are there already.
+    await store.putNew(packKey(scope.volumeId, objectRefOf(ref)), bytes, { sha256: digest }); // 'exists': the same bytes are there already.
     bytesStored += bytes.length;
     free.push(memory);
   }

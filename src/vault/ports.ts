@@ -6,6 +6,13 @@
 /** Bytes of one EBS block: 512 KiB. Read from the source's answer, never assumed on the read path. */
 export const BLOCK_BYTES = 524_288;
 
+export type PutOptions = {
+  /** That of the bytes, where the caller knows it: a store that sends it need not hash them again. */
+  sha256?: Uint8Array;
+  /** Until then nobody can delete the object (S3 Object Lock, compliance mode). */
+  lockUntil?: Date | undefined;
+};
+
 /**
  * An object store with the semantics of S3: strong read-after-write, atomic puts, no partial objects.
  * Keys are relative to what the store was opened for (one tenant's prefix of the cell's bucket).
@@ -13,10 +20,10 @@ export const BLOCK_BYTES = 524_288;
 export type BlobStore = {
   /**
    * Creates an object, and only creates it. `exists` means that an object of that key is already there (an earlier
-   * attempt whose answer was lost, or someone else's): the caller decides what that means. `sha256` is that of the bytes, where
-   * the caller knows it: a store that sends it need not hash them again. The bytes are the caller's again when it is done.
+   * attempt whose answer was lost, or someone else's): the caller decides what that means. The bytes are the caller's again when
+   * it is done.
    */
-  putNew(key: string, bytes: Uint8Array, sha256?: Uint8Array): Promise<'created' | 'exists'>;
+  putNew(key: string, bytes: Uint8Array, options?: PutOptions): Promise<'created' | 'exists'>;
   /** The object's bytes, or `length` bytes from `start`. Throws Fault `object_missing`. */
   get(key: string, range?: { start: number; length: number }): Promise<Uint8Array>;
   /** Keys with this prefix, in lexical order, page by page. */

@@ -23,7 +23,7 @@ function createMortal(
     return result;
   }
   return {
-    putNew: (key, bytes) => mortal(() => store.putNew(key, bytes)),
+    putNew: (key, bytes, options) => mortal(() => store.putNew(key, bytes, options)),
     get: (key, range) => mortal(() => store.get(key, range)),
     list: (prefix) => store.list(prefix),
     delete: (keys) => mortal(() => store.delete(keys)),
@@ -77,13 +77,13 @@ test('the root is put when everything else is durable, however slow the store', 
   const pending = new Set<string>();
   const slow: BlobStore = {
     ...vault.store,
-    async putNew(key, bytes) {
+    async putNew(key, bytes, options) {
       if (key.includes('/roots/')) expect([...pending]).toEqual([]);
       pending.add(key);
       const turns = key.includes('/packs/') ? 500 : 0;
       for (let turn = 0; turn < turns; turn += 1) await new Promise((resolve) => setImmediate(resolve));
       pending.delete(key);
-      return vault.store.putNew(key, bytes);
+      return vault.store.putNew(key, bytes, options);
     },
   };
   const { manifestKey } = await backupVolume({ ...vault.deps, store: slow }, input);

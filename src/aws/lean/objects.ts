@@ -1,11 +1,12 @@
 import { createHash } from 'node:crypto';
 import { crc32 } from 'node:zlib';
+import type { PutOptions } from '../../vault/ports.ts';
 import { encoded, type Service } from './service.ts';
 
 /** The two calls of S3 that move data. Errors are named as the SDK's: `NoSuchKey`, `PreconditionFailed`, … */
 export type ObjectCalls = {
-  /** Creates an object, and only creates it. `sha256` is that of the bytes, where it is known: it is not computed again then. */
-  putNew(at: ObjectPlace, bytes: Uint8Array, sha256?: Uint8Array): Promise<void>;
+  /** Creates an object, and only creates it. */
+  putNew(at: ObjectPlace, bytes: Uint8Array, options?: PutOptions): Promise<void>;
   /** The object, or `length` bytes from `start`. */
   get(at: ObjectPlace, range?: { start: number; length: number }): Promise<Uint8Array>;
 };
@@ -33,12 +34,18 @@ function integrity(bytes: Uint8Array, base: URL, known: Uint8Array | undefined):
   return { 'x-amz-content-sha256': sum.toString('hex'), 'x-amz-checksum-sha256': sum.toString('base64') };
 }
 
+/** Compliance mode: nobody shortens it. Source: S3 API reference, PutObject. */
+const lockHeaders = (until: Date | undefined): Record<string, string> =>
+  until === undefined
+    ? {}
+    : { 'x-amz-object-lock-mode': 'COMPLIANCE', 'x-amz-object-lock-retain-until-date': until.toISOString() };
+
 /** @param baseOf the address of a bucket, by path or by host */
 export function openObjectCalls(parts: { service: Service; baseOf: (bucket: string) => Promise<URL> }): ObjectCalls {
   const { service, baseOf } = parts;
   const pathOf = (key: string) => `/${key.split('/').map(encoded).join('/')}`;
   return {
-    async putNew({ bucket, expectedBucketOwner, key }, bytes, sha256) {
+    async putNew({ bucket, expectedBucketOwner, key }, bytes, { sha256, lockUntil } = {}) {
       const base = await baseOf(bucket);
       await service.call({
         base,
@@ -49,6 +56,7 @@ export function openObjectCalls(parts: { service: Service; baseOf: (bucket: stri
           'content-type': 'application/octet-stream',
           'if-none-match': '*',
           'x-amz-expected-bucket-owner': expectedBucketOwner,
+          ...lockHeaders(lockUntil),
           ...integrity(bytes, base, sha256),
         },
         body: bytes,

@@ -28,15 +28,20 @@ const ANY = '*';
 const LOCK_DAYS_MAX = 90;
 
 const bucketArn = ({ partition, bucket }: Reach) => `arn:${partition}:s3:::${bucket}`;
-/** Objects of these kinds, in every volume. `keys/*` are all key objects; `keys/*​/index` those that open manifests. */
+/** Objects of these kinds, in every volume. */
 const objects = (reach: Reach, ...kinds: readonly string[]) =>
   kinds.map((kind) => `${bucketArn(reach)}/t/${reach.tenant}/v1/*/${kind}`);
 
+/** What a point is described by, and the keys to it: of the key objects, those named `index`. */
 const MANIFESTS = ['roots/*', 'index/*', 'keys/*/index'];
 const ALL = ['packs/*', 'index/*', 'roots/*', 'keys/*'];
 const LOCKABLE = ['packs/*', 'index/*', 'roots/*'];
 
-const allow = (Action: string | readonly string[], Resource: readonly string[], Condition?: Statement['Condition']) => ({
+const allow = (
+  Action: string | readonly string[],
+  Resource: readonly string[],
+  Condition?: Statement['Condition'],
+) => ({
   Effect: 'Allow' as const,
   Action,
   Resource,
