@@ -43,6 +43,11 @@ export function newId(kind: IdKind, cell: string, now: Date): string {
   return `${ID_PREFIXES[kind]}_${cell}_${encode(BigInt(now.getTime()), 10)}${encode(bits, 16)}`;
 }
 
+/** The id of another kind that goes with `id`: a job and what it makes share the last 26 characters. */
+export function idOf(kind: IdKind, id: string): string {
+  return id.replace(/^[a-z]+/, ID_PREFIXES[kind]);
+}
+
 /** The parts of an id, or null when the text is not one. */
 export function parseId(text: string): { prefix: string; cell: string } | null {
   const match = ID.exec(text);

@@ -254,6 +254,7 @@ export async function runAttempt(
       base:
         plan.parent && input.base ? { manifestKey: input.base.manifestKey, snapshotId: input.base.snapshotId } : null,
       previous: earlier.previous,
+      about: input.about ?? null,
       idKey: toHex(idKey),
       blocksRead,
       ...written,

@@ -14,6 +14,8 @@ export type BackupInput = VolumeScope & {
   base?: { manifestKey: string; snapshotId: string } | null;
   /** Until when the point is to be locked: recorded in its root. */
   lockUntil?: Date | null;
+  /** What the caller wants to find in the root again, as JSON: this engine does not look at it. */
+  about?: unknown;
 };
 
 export type BackupResult = {

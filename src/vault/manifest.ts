@@ -44,6 +44,8 @@ export type Manifest = AttemptRef & {
   inventory: { packs: number; bytes: number; merkleRoot: string; pages: readonly RootPlace[] };
   /** Hints for later writers, newest first. */
   dedup: readonly RootPlace[];
+  /** What the caller knew of the point, as JSON: a lost database is rebuilt from it. Null when it said nothing. */
+  about: unknown;
   /** Hex. What block ids are made with: handed on from root to root, so that equal blocks have equal ids. */
   idKey: string;
 };

@@ -9,6 +9,7 @@ import type { PointVolume } from '../db/schema/recovery-points.ts';
 import { volumeBases } from '../db/schema/recovery-points.ts';
 import { inTenant } from '../db/tenancy.ts';
 import { backupLanes } from './lane-use.ts';
+import type { PointAbout, VolumeAbout } from './point-about.ts';
 import { type ConnectionRow, inAccount, stepOf, vaultOf, type Worker } from './worker.ts';
 
 export type VolumeTask = {
@@ -19,6 +20,7 @@ export type VolumeTask = {
   snapshot: OwnSnapshot;
   /** Ids of our snapshots that exist in the account: a base that is not among them was deleted there. */
   present: ReadonlySet<string>;
+  about: Omit<PointAbout, 'volume'>;
   signal: AbortSignal;
   onProgress: (progress: Progress) => void;
 };
@@ -47,6 +49,16 @@ export async function copyVolume(worker: Worker, task: VolumeTask): Promise<Poin
   return inAccount(worker, connection, { awsRegion, jobId, policy }, async (clients) => {
     const opened = await openSnapshotSource(clients, awsRegion, snapshot.snapshotId);
     const source = base && !baseIsThere ? { ...opened, listChanged: async () => null } : opened;
+    const facts: VolumeAbout = {
+      deviceName: volume.deviceName,
+      encrypted: snapshot.encrypted,
+      kmsKeyArn: snapshot.kmsKeyArn,
+      volumeType: volume.volumeType,
+      iops: volume.iops,
+      throughput: volume.throughput,
+      tags: volume.tags,
+    };
+    const about: PointAbout = { ...task.about, volume: facts };
     const input = {
       cell: worker.region.cell,
       tenantId: connection.tenantId,
@@ -55,6 +67,7 @@ export async function copyVolume(worker: Worker, task: VolumeTask): Promise<Poin
       snapshotId: snapshot.snapshotId,
       source,
       base: base ? { manifestKey: base.manifestKey, snapshotId: base.snapshotId } : null,
+      about,
     };
     const { signal, onProgress } = task;
     const vault = vaultOf(worker, connection.tenantId);
@@ -70,14 +83,8 @@ export async function copyVolume(worker: Worker, task: VolumeTask): Promise<Poin
       bytesStored: stored.bytesStored,
       runId: jobId,
       manifestKey: stored.manifestKey,
-      deviceName: volume.deviceName,
-      encrypted: snapshot.encrypted,
-      kmsKeyArn: snapshot.kmsKeyArn,
-      volumeType: volume.volumeType,
-      iops: volume.iops,
-      throughput: volume.throughput,
       snapshotId: snapshot.snapshotId,
-      tags: volume.tags,
+      ...facts,
     };
   });
 }

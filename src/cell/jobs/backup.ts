@@ -10,7 +10,6 @@ import {
   untilCompleted,
 } from '../../aws/snapshots.ts';
 import { Fault, isFault } from '../../core/faults.ts';
-import { newId } from '../../core/ids.ts';
 import type { Progress } from '../../vault/ports.ts';
 import { audit } from '../db/audit.ts';
 import type { Tx } from '../db/client.ts';
@@ -26,6 +25,7 @@ import { leftOut, settleExclusions } from './exclusions.ts';
 import { inParallel } from './parallel.ts';
 import { applyRetention } from './retention.ts';
 import type { JobKind, JobRun } from './runner.ts';
+import { aboutPoint, expiryOf, type PointAbout, pointIdOf } from './point-about.ts';
 import { createTotals } from './totals.ts';
 import { captureUserData } from './user-data.ts';
 import { loadConnection } from './verify.ts';
@@ -104,9 +104,9 @@ async function copyAll(
   worker: Worker,
   connection: ConnectionRow,
   row: BackupJobRow,
-  work: { instance: DiscoveredInstance; taken: Taken; run: JobRun },
+  work: { instance: DiscoveredInstance; taken: Taken; about: Omit<PointAbout, 'volume'>; run: JobRun },
 ): Promise<Copied> {
-  const { instance, taken, run } = work;
+  const { instance, taken, about, run } = work;
   const onVolume = createTotals('copying', run.report);
   const copied: Copied = { stored: [], failed: [] };
   await inParallel(taken.snapshots, VOLUMES_AT_ONCE, async (snapshot) => {
@@ -120,6 +120,7 @@ async function copyAll(
         volume,
         snapshot,
         present: taken.present,
+        about,
         signal: run.signal,
         onProgress: (progress: Progress) => onVolume(volume.volumeId, progress),
       };
@@ -196,7 +197,6 @@ function pointOf(row: BackupJobRow, id: string, work: Work, now: Date): typeof r
   const { connection, instance, pointInTime, copied } = work;
   const { tenantId, connectionId, instanceId, awsRegion, planId, ruleId } = row;
   const { name, instanceType, availabilityZone, tags, configuration } = instance;
-  const days = row.retention?.deleteAfterDays;
   return {
     tenantId,
     id,
@@ -210,7 +210,7 @@ function pointOf(row: BackupJobRow, id: string, work: Work, now: Date): typeof r
     backupJobId: row.id,
     pointInTime,
     createdTime: now,
-    expiresAt: days === undefined ? null : new Date(pointInTime.getTime() + days * 86_400_000),
+    expiresAt: expiryOf(row, pointInTime),
     storage: connection.storage,
     lockedUntil: copied.lockedUntil ?? null,
     instance: { name, instanceType, availabilityZone, tags, configuration },
@@ -223,7 +223,7 @@ function pointOf(row: BackupJobRow, id: string, work: Work, now: Date): typeof r
 async function commit(worker: Worker, row: BackupJobRow, job: JobRun, work: Work): Promise<void> {
   const { stored, failed } = work.copied;
   const now = worker.clock.now();
-  const pointId = newId('recoveryPoint', worker.region.cell, now);
+  const pointId = pointIdOf(row);
   const state = failed.length > 0 ? ('PARTIAL' as const) : ('COMPLETED' as const);
   const [first] = failed;
   const problem = first
@@ -299,11 +299,13 @@ async function run(worker: Worker, row: BackupJobRow, job: JobRun): Promise<void
   const leaveOut = leftOut(instance, excluded);
   const taken = await takeSnapshots(worker, connection, row, { leaveOut, signal: job.signal });
   const { snapshots } = taken;
+  const pointInTime = snapshots[0]?.startedAt ?? worker.clock.now();
+  const volumeIds = snapshots.map(({ volumeId }) => volumeId);
+  const about = aboutPoint(row, { instance, pointInTime, excluded, volumeIds });
   const copied =
     connection.storage === 'account'
       ? await keepSnapshots(worker, connection, row, { instance, snapshots })
-      : await copyAll(worker, connection, row, { instance, taken, run: job });
-  const pointInTime = snapshots[0]?.startedAt ?? worker.clock.now();
+      : await copyAll(worker, connection, row, { instance, taken, about, run: job });
   await commit(worker, row, job, { connection, instance, pointInTime, copied, excluded });
   // The point is acknowledged. What follows tidies up, and is done again by the next job when it fails.
   const tidy = async () => {
