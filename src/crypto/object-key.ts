@@ -1,4 +1,4 @@
-import { hkdfSync } from 'node:crypto';
+import { createSecretKey, hkdfSync } from 'node:crypto';
 import { createByteWriter } from './bytes.ts';
 
 /** Name and version of the format, the first field of every context. */
@@ -43,7 +43,7 @@ function encodeContext(context: ObjectContext): Uint8Array {
  */
 export function deriveObjectKey(dataKey: Uint8Array, salt: Uint8Array, context: ObjectContext): ObjectKey {
   const length = KEY_BYTES + NONCE_BYTES + COMMITMENT_BYTES;
-  const output = new Uint8Array(hkdfSync('sha512', dataKey, salt, encodeContext(context), length));
+  const output = new Uint8Array(hkdfSync('sha512', createSecretKey(dataKey), salt, encodeContext(context), length));
   return {
     aeadKey: output.subarray(0, KEY_BYTES),
     baseNonce: output.subarray(KEY_BYTES, KEY_BYTES + NONCE_BYTES),

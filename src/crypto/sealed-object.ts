@@ -1,4 +1,4 @@
-import { createCipheriv, createDecipheriv, timingSafeEqual } from 'node:crypto';
+import { createCipheriv, createDecipheriv, createSecretKey, timingSafeEqual } from 'node:crypto';
 import { Fault } from '../core/faults.ts';
 import { createByteWriter } from './bytes.ts';
 import type { NonceMonitor } from './nonce-monitor.ts';
@@ -46,13 +46,14 @@ export function createObjectSealer(options: {
 }) {
   const { dataKey, salt, context, monitor } = options;
   const { aeadKey, baseNonce, commitment } = deriveObjectKey(dataKey, salt, context);
+  const key = createSecretKey(aeadKey); // Prepared once: Node takes 15 µs to do so for each slot.
   let next = 0;
   let closed = false;
   function sealSlot(slot: Slot, plaintext: Uint8Array): [body: Uint8Array, tag: Uint8Array] {
     if (closed) throw new Fault('internal', 'A stored object that was closed cannot take more.');
     const nonce = nonceOf(baseNonce, slot.number);
     monitor?.(aeadKey, nonce);
-    const cipher = createCipheriv('aes-256-gcm', aeadKey, nonce);
+    const cipher = createCipheriv('aes-256-gcm', key, nonce);
     cipher.setAAD(associatedData(slot));
     const body = cipher.update(plaintext);
     cipher.final();
@@ -98,12 +99,13 @@ export function openSealedObject(dataKey: Uint8Array, headerBytes: Uint8Array, c
   if (!timingSafeEqual(commitment, header.commitment) || header.attempt !== context.attempt) {
     throw new Fault('wrong_key', `A stored ${context.type} does not belong to this key, tenant, volume or place.`);
   }
+  const key = createSecretKey(aeadKey);
   return {
     /** @throws Fault `object_corrupt` when a bit of the slot, its number, codec or id is not what was sealed */
     open(slot: Slot, sealed: Uint8Array): Uint8Array {
       const bodyBytes = sealed.length - TAG_BYTES;
       if (bodyBytes < 0) throw new Fault('object_corrupt', 'Part of a stored object is missing.');
-      const decipher = createDecipheriv('aes-256-gcm', aeadKey, nonceOf(baseNonce, slot.number));
+      const decipher = createDecipheriv('aes-256-gcm', key, nonceOf(baseNonce, slot.number));
       decipher.setAAD(associatedData(slot));
       decipher.setAuthTag(sealed.subarray(bodyBytes));
       const plaintext = decipher.update(sealed.subarray(0, bodyBytes));

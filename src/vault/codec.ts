@@ -66,12 +66,15 @@ function provesItself(compress: Compress): boolean {
   }
 }
 
+let ofThread: Compress | null = null;
+
 /**
- * Zstandard level 1, or the bytes themselves where that does not pay. One encoder serves one thread: what it gives may be
- * overwritten by its next call.
+ * Zstandard level 1, or the bytes themselves where that does not pay. All encoders of a thread are one: what it gives may be
+ * overwritten by the next call of any of them, so it is used before anything is awaited.
  */
 export function createEncoder(): (bytes: Uint8Array) => Encoded {
-  const compress = persistentContext() ?? ((bytes: Uint8Array) => zstdCompressSync(bytes, LEVEL));
+  ofThread ??= persistentContext() ?? ((bytes: Uint8Array) => zstdCompressSync(bytes, LEVEL));
+  const compress = ofThread;
   return (bytes) => {
     const smaller = compress(bytes);
     return smaller.length <= bytes.length * (1 - SAVING_MIN)
@@ -82,10 +85,8 @@ export function createEncoder(): (bytes: Uint8Array) => Encoded {
 
 /** One encoding by itself, for pages and roots: the bytes are the caller's. */
 export function encode(bytes: Uint8Array): Encoded {
-  const smaller = zstdCompressSync(bytes, LEVEL);
-  return smaller.length <= bytes.length * (1 - SAVING_MIN)
-    ? { codec: CODEC.zstd, bytes: smaller }
-    : { codec: CODEC.raw, bytes };
+  const encoded = createEncoder()(bytes);
+  return encoded.codec === CODEC.raw ? encoded : { codec: encoded.codec, bytes: Uint8Array.from(encoded.bytes) };
 }
 
 /**

@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto';
 import { Fault } from '../core/faults.ts';
 import { equalBytes, sha256 } from '../crypto/bytes.ts';
 import { type OpenedObject, openSealedObject } from '../crypto/sealed-object.ts';
@@ -113,7 +114,11 @@ export function createPackReader(deps: Pick<VaultDeps, 'store'>, scope: VolumeSc
      *
      * @throws Fault `wrong_key`, `object_corrupt`, `object_missing`, `key_unavailable`, `store_unavailable`
      */
-    open(block: SealedBlock, idKey: Uint8Array, blockBytes: number): { bytes: Uint8Array; sha256: Uint8Array } {
+    open(
+      block: SealedBlock,
+      idKey: Uint8Array | KeyObject,
+      blockBytes: number,
+    ): { bytes: Uint8Array; sha256: Uint8Array } {
       const { index, slot, entry, sealed, keys } = block;
       const { codec, id } = entry;
       const bytes = decode({ codec, bytes: keys.open({ number: slot, codec, id }, sealed) }, blockBytes);

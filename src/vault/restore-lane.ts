@@ -1,3 +1,4 @@
+import { createSecretKey } from 'node:crypto';
 import type { StoredBlock } from './leaf.ts';
 import type { PackReader, SealedBlock } from './pack-reader.ts';
 import { mapInOrder } from './pipeline.ts';
@@ -40,7 +41,8 @@ async function* flatten<T>(batches: AsyncIterable<readonly T[]>): AsyncGenerator
 
 /** A lane in this thread. */
 export function createRestoreLane(deps: RestoreLaneDeps): RestoreLane {
-  const { packs, sink, idKey, blockBytes, assertGoingOn } = deps;
+  const { packs, sink, blockBytes, assertGoingOn } = deps;
+  const idKey = createSecretKey(deps.idKey); // Prepared once, not for each block.
   const flying = new Set<Promise<unknown>>();
 
   async function writeSpan(span: readonly Place[]): Promise<Uint8Array> {
