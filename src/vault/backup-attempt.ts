@@ -34,7 +34,11 @@ export type AttemptDeps = {
   monitor?: NonceMonitor;
   checkAll?: boolean;
   openLanes?: OpenLanes;
+  tuning?: Tuning;
 };
+
+/** Sizes that tests make small, so that a small volume has many packs and looks at what earlier runs stored. */
+export type Tuning = { packBytes?: number; changesPerDedupPage?: number };
 
 const ID_KEY_BYTES = 32;
 /** One page of earlier blocks is looked at for so many changes: a small run does not read a large index. */
@@ -48,7 +52,7 @@ async function namesOf(store: BlobStore, prefix: string): Promise<ReadonlySet<st
 
 /** Fills in what earlier runs of the volume stored, newest first, as far as it pays. A page that does not read is no loss. */
 async function loadKnown(
-  store: BlobStore,
+  { store, tuning }: AttemptDeps,
   earlier: Earlier,
   changes: number | null,
   volumeId: string,
@@ -56,7 +60,8 @@ async function loadKnown(
   const { manifest, reader } = earlier;
   const known = createDedupIndex();
   if (!manifest) return known;
-  const pages = Math.min(DEDUP_PAGES_MAX, Math.floor((changes ?? Number.MAX_SAFE_INTEGER) / CHANGES_PER_DEDUP_PAGE));
+  const changesPerPage = tuning?.changesPerDedupPage ?? CHANGES_PER_DEDUP_PAGE;
+  const pages = Math.min(DEDUP_PAGES_MAX, Math.floor((changes ?? Number.MAX_SAFE_INTEGER) / changesPerPage));
   const listed = new Map<string, Promise<ReadonlySet<string>>>();
   const storedPacks: StoredPacks = (attempt) => {
     const prefix = packsPrefix(volumeId, attempt);
@@ -131,10 +136,10 @@ export type LaneStart = {
 export type OpenLanes = (start: LaneStart) => Promise<readonly BackupLane[]>;
 
 /** The one lane in this thread. */
-function laneHere({ store, random, monitor }: AttemptDeps, start: LaneStart): BackupLane {
+function laneHere({ store, random, monitor, tuning }: AttemptDeps, start: LaneStart): BackupLane {
   const { scope, signal } = start;
   const { source } = scope;
-  const packs = createPackWriter({ ...start, store, random, monitor, blockBytes: source.blockBytes });
+  const packs = createPackWriter({ ...start, ...tuning, store, random, monitor, blockBytes: source.blockBytes });
   return createLane({
     ...start,
     source,
@@ -223,7 +228,7 @@ export async function runAttempt(
   const idKey = earlier.manifest ? fromHex(earlier.manifest.idKey) : deps.random(ID_KEY_BYTES);
   const attempt = await createAttemptKeys(deps, input, input.runId, deps.random);
   const listing = await countAhead(plan.changes);
-  const known = await loadKnown(deps.store, earlier, listing.total(), volumeId);
+  const known = await loadKnown(deps, earlier, listing.total(), volumeId);
   let blocksDone = 0;
   const onCopied = (blocks: number) => {
     blocksDone += blocks;

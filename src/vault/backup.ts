@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Clock, systemClock } from '../core/clock.ts';
 import type { NonceMonitor } from '../crypto/nonce-monitor.ts';
-import { type OpenLanes, runAttempt } from './backup-attempt.ts';
+import { type OpenLanes, runAttempt, type Tuning } from './backup-attempt.ts';
 import {
   type BackupInput,
   type BackupPlan,
@@ -27,6 +27,7 @@ export type BackupDeps = {
   checkAll?: boolean;
   /** Where blocks are copied; in this thread when it is not given. */
   openLanes?: OpenLanes;
+  tuning?: Tuning;
 };
 
 /** Remembers whether a page of the base could not be read: then a full backup goes around it. */

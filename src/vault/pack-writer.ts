@@ -3,7 +3,13 @@ import { Fault } from '../core/faults.ts';
 import { equalBytes, sha256, toHex } from '../crypto/bytes.ts';
 import type { NonceMonitor } from '../crypto/nonce-monitor.ts';
 import { SALT_BYTES } from '../crypto/object-key.ts';
-import { createObjectSealer, type ObjectSealer, type OpenedObject, openSealedObject } from '../crypto/sealed-object.ts';
+import {
+  createObjectSealer,
+  type ObjectSealer,
+  type OpenedObject,
+  openSealedObject,
+  TAG_BYTES,
+} from '../crypto/sealed-object.ts';
 import { createEncoder, decode, encode } from './codec.ts';
 import { type DirectoryEntry, encodeDirectory, encodeTail } from './directory.ts';
 import { type AttemptRef, contextOf, packKey, type VolumeScope } from './layout.ts';
@@ -16,8 +22,9 @@ import { createUploads } from './uploads.ts';
 const PACK_BYTES = 16 * 2 ** 20;
 /** … or holds this many blocks. */
 const PACK_SLOTS_MAX = 4_096;
-/** More than a directory of so many slots and a header take. */
-const TAIL_BYTES_MAX = 256 * 1_024;
+/** More than a slot takes in the directory, and more than all else that ends a pack. */
+const DIRECTORY_BYTES_PER_SLOT = 48;
+const TAIL_BYTES = 1_024;
 /** Packs that are on their way to the store while the next one is filled. */
 const PUTS_IN_FLIGHT = 3;
 /** One block in this many is opened again as soon as it is sealed, and compared. */
@@ -48,6 +55,8 @@ export type PackWriterOptions = {
   monitor?: NonceMonitor | undefined;
   /** Open every block again, not a sample. */
   checkAll?: boolean | undefined;
+  /** When a pack is closed. Less in tests, so that a small volume has many. */
+  packBytes?: number | undefined;
   packs: PackNumbers;
 };
 
@@ -78,12 +87,13 @@ function check(pack: OpenPack, slot: number, blockBytes: number, blockSha256: Ui
 
 /** Seals blocks into packs in the order they come, and stores each pack under the SHA-256 of its bytes. */
 export function createPackWriter(options: PackWriterOptions) {
-  const { store, scope, blockBytes } = options;
+  const { store, scope, blockBytes, packBytes = PACK_BYTES } = options;
   const uploads = createUploads(PUTS_IN_FLIGHT);
   const encodeBlock = createEncoder();
   /** Memory of packs that are stored, used again: sixteen MiB that are new cost a run of the collector each. */
   const free: Uint8Array[] = [];
-  const memoryBytes = PACK_BYTES + blockBytes + TAIL_BYTES_MAX;
+  const slotsMax = Math.min(PACK_SLOTS_MAX, 1 + Math.ceil(packBytes / TAG_BYTES));
+  const memoryBytes = packBytes + blockBytes + slotsMax * DIRECTORY_BYTES_PER_SLOT + TAIL_BYTES;
   let open: OpenPack | null = null;
   let blocks = 0;
   let bytesStored = 0;
@@ -127,7 +137,7 @@ export function createPackWriter(options: PackWriterOptions) {
       pack.sizeBytes += lengthBytes;
       blocks += 1;
       if (options.checkAll || blocks % CHECK_EVERY === 1) check(pack, number, blockBytes, blockSha256);
-      if (pack.sizeBytes >= PACK_BYTES || pack.directory.length === PACK_SLOTS_MAX) await close();
+      if (pack.sizeBytes >= packBytes || pack.directory.length === PACK_SLOTS_MAX) await close();
       return { pack: pack.ref, slot: number };
     },
     /** Waits until every pack is durable. Throws what any of them failed with. */
