@@ -30,7 +30,7 @@ export type Manifest = AttemptRef & {
   volumeBytes: number;
   blockBytes: number;
   createdTime: string;
-  /** What the locks of its objects were set to when it was committed. */
+  /** Until when the point is to be locked; its objects are by generations. */
   lockUntil: string | null;
   base: { manifestKey: string; snapshotId: string } | null;
   /** The newest root of the volume when this one was made, and the SHA-256 (hex) of its bytes: the head chain. */

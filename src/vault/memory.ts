@@ -1,6 +1,8 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { type Clock, systemClock } from '../core/clock.ts';
 import { Fault } from '../core/faults.ts';
 import { equalBytes, sha256 } from '../crypto/bytes.ts';
+import { isLocked } from './locks/generations.ts';
 import {
   type BlobStore,
   type BlockChange,
@@ -9,6 +11,7 @@ import {
   type BlockSource,
   type KeyContext,
   type KeyService,
+  type LockStore,
   RECIPIENT,
 } from './ports.ts';
 
@@ -17,15 +20,48 @@ import {
  * own context only, a snapshot takes no block whose checksum is wrong. For tests and for trying things out.
  */
 
-/** `objects` is the store's content, open to inspection and to damage. */
-export function createMemoryStore(): BlobStore & { objects: Map<string, Uint8Array> } {
+/** Locks as those of S3 in compliance mode: they can be made longer, and nobody deletes what they hold. */
+function createMemoryLocks(clock: Clock) {
+  const locks = new Map<string, Date>();
+  const refused = (why: string) => new Fault('store_unavailable', `The store refused: ${why}.`);
+  return {
+    locks,
+    lock: (key: string, until: Date) => {
+      if (until <= clock.now()) throw refused('a lock must end in the future');
+      if ((locks.get(key) ?? until) > until) throw refused('a lock cannot be made shorter');
+      locks.set(key, until);
+    },
+    requireUnlocked: (key: string) => {
+      if (isLocked(locks.get(key) ?? null, clock.now())) throw refused(`${key} is locked`);
+    },
+  };
+}
+
+/** `objects` is the store's content, open to inspection and to damage; `locks` is when each one's lock ends. */
+export function createMemoryStore(
+  clock: Clock = systemClock,
+): BlobStore & LockStore & { objects: Map<string, Uint8Array>; locks: Map<string, Date> } {
   const objects = new Map<string, Uint8Array>();
+  const { locks, lock, requireUnlocked } = createMemoryLocks(clock);
+  const requireObject = (key: string) => {
+    if (!objects.has(key)) throw new Fault('object_missing', 'A stored object is missing.');
+  };
   return {
     objects,
-    async putNew(key, bytes) {
+    locks,
+    async putNew(key, bytes, { lockUntil } = {}) {
       if (objects.has(key)) return 'exists';
+      if (lockUntil) lock(key, lockUntil);
       objects.set(key, Uint8Array.from(bytes));
       return 'created';
+    },
+    async lockedUntil(key) {
+      requireObject(key);
+      return locks.get(key) ?? null;
+    },
+    async extend(key, until) {
+      requireObject(key);
+      lock(key, until);
     },
     async get(key, range) {
       const object = objects.get(key);
@@ -37,7 +73,11 @@ export function createMemoryStore(): BlobStore & { objects: Map<string, Uint8Arr
         yield { key, sizeBytes: objects.get(key)?.length ?? 0 };
     },
     async delete(keys) {
-      for (const key of keys) objects.delete(key);
+      for (const key of keys) {
+        requireUnlocked(key);
+        objects.delete(key);
+        locks.delete(key);
+      }
     },
   };
 }

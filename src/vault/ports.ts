@@ -28,9 +28,20 @@ export type BlobStore = {
   get(key: string, range?: { start: number; length: number }): Promise<Uint8Array>;
   /** Keys with this prefix, in lexical order, page by page. */
   list(prefix: string): AsyncIterable<{ key: string; sizeBytes: number }>;
-  /** Deletes; an absent object is not an error. */
+  /** Deletes; an absent object is not an error, one that is locked is Fault `store_unavailable`, or stays as a version. */
   delete(keys: readonly string[]): Promise<void>;
 };
+
+/** What the locks of stored objects are asked and told: whoever reads and whoever extends need not be the same. */
+export type LockReader = {
+  /** When the object's lock ends, or ended; null: it has none. Throws Fault `object_missing`, `store_unavailable`. */
+  lockedUntil(key: string): Promise<Date | null>;
+};
+export type LockExtender = {
+  /** Locks the object until then. Throws Fault `object_missing`, `store_unavailable` (a lock that would end earlier than it does, too). */
+  extend(key: string, until: Date): Promise<void>;
+};
+export type LockStore = LockReader & LockExtender;
 
 /** One block of a listing: its index in the volume and whatever the source needs to fetch it. */
 export type BlockRef = { index: number; token: string };
