@@ -10,6 +10,7 @@ import { createInventory } from './inventory.ts';
 import { type BackupLane, createLane } from './lane.ts';
 import { allPacks, copyInLanes } from './lanes.ts';
 import { type AttemptRef, contextOf, packsPrefix, rootKey, rootsPrefix, runOfRootKey } from './layout.ts';
+import { lockOfNew } from './locks/generations.ts';
 import {
   createManifestReader,
   type Manifest,
@@ -21,7 +22,7 @@ import {
 import { createManifestWriter } from './manifest-writer.ts';
 import { createPackWriter, type PackNumbers } from './pack-writer.ts';
 import { assertNotAborted, countAhead, type RunOptions } from './pipeline.ts';
-import type { PagePlace } from './places.ts';
+import type { ContainerRef, PagePlace } from './places.ts';
 import type { BlobStore, KeyRecipient, KeyService } from './ports.ts';
 import { type AttemptKeys, createAttemptKeys } from './run-keys.ts';
 
@@ -113,7 +114,8 @@ async function commit(
   const context = contextOf(input, attempt, 'root', 0);
   const root = sealRoot({ dataKey: attempt.index, context, random, monitor }, manifest);
   const manifestKey = rootKey(input.volumeId, input.runId);
-  if ((await deps.store.putNew(manifestKey, root)) === 'created') return resultOf(manifestKey, manifest);
+  const put = { lockUntil: lockOfNew('root', input.lockUntil, deps.clock.now()) };
+  if ((await deps.store.putNew(manifestKey, root, put)) === 'created') return resultOf(manifestKey, manifest);
   const committed = await committedRun(createManifestReader(deps, input), input);
   if (!committed) throw new Fault('conflict', 'The manifest of this run was deleted as it was being stored.');
   return committed;
@@ -166,17 +168,22 @@ function createPackNumbers(attempt: AttemptKeys, closed: PackNumbers['closed']):
 async function createWriters(deps: AttemptDeps, input: BackupInput, options: RunOptions, begun: Begun) {
   const { store, random, monitor } = deps;
   const { attempt, plan, idKey, known, earlier } = begun;
-  const bundles = createBundleWriter({ store, scope: input, attempt, random, monitor });
+  const lockUntil = () => lockOfNew('shared', input.lockUntil, deps.clock.now());
+  const bundles = createBundleWriter({ store, scope: input, attempt, random, monitor, lockUntil });
   const inventoryPages = createRootPages(bundles, PAGE.inventory);
   const dedupPages = createRootPages(bundles, PAGE.dedup);
   const inventory = createInventory(input, attempt, inventoryPages.put);
-  const lockedUntilMs = input.lockUntil?.getTime() ?? 0;
+  async function closed(pack: ContainerRef): Promise<Date | undefined> {
+    const lock = lockUntil();
+    await inventory.add(pack, lock?.getTime() ?? 0);
+    return lock;
+  }
   const start: LaneStart = {
     scope: input,
     attempt: { runId: attempt.runId, attempt: attempt.attempt },
     idKey,
     known,
-    packs: createPackNumbers(attempt, (pack) => inventory.add(pack, lockedUntilMs)),
+    packs: createPackNumbers(attempt, closed),
     checkAll: deps.checkAll ?? false,
     onCopied: (blocks) => begun.onCopied(blocks),
     signal: options.signal,

@@ -12,7 +12,7 @@ export type BackupInput = VolumeScope & {
   source: BlockSource;
   /** The earlier point to build on. */
   base?: { manifestKey: string; snapshotId: string } | null;
-  /** Until when the point is to be locked: recorded in its root. */
+  /** Until when the point is to be locked: recorded in its root; what it stores is locked by generations. */
   lockUntil?: Date | null;
   /** What the caller wants to find in the root again, as JSON: this engine does not look at it. */
   about?: unknown;

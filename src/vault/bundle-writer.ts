@@ -32,8 +32,10 @@ export function createBundleWriter(options: {
   attempt: AttemptKeys;
   random: (bytes: number) => Uint8Array;
   monitor?: NonceMonitor | undefined;
+  /** Until when a bundle is locked that is put now. */
+  lockUntil?: () => Date | undefined;
 }) {
-  const { store, scope, attempt, random, monitor } = options;
+  const { store, scope, attempt, random, monitor, lockUntil } = options;
   let open: OpenBundle | null = null;
   let ordinal = 0;
   let bytesStored = 0;
@@ -54,7 +56,8 @@ export function createBundleWriter(options: {
     open = null;
     const bytes = Buffer.concat(parts);
     ref.closed = { sizeBytes: bytes.length, directoryOffset: 0, sha256: toHex(sha256(bytes)) };
-    await store.putNew(bundleKey(scope.volumeId, objectRefOf(ref)), bytes); // 'exists': the same bytes are there.
+    const put = { lockUntil: lockUntil?.() };
+    await store.putNew(bundleKey(scope.volumeId, objectRefOf(ref)), bytes, put); // 'exists': the same bytes are there.
     bytesStored += bytes.length;
   }
 

@@ -33,7 +33,7 @@ type LaneCalls = {
 /** What the thread of the run answers. */
 type RunCalls = {
   openPack(input: null): Promise<{ ordinal: number; dataKey: Uint8Array }>;
-  closedPack(pack: { ordinal: number; closed: Closed }): Promise<void>;
+  closedPack(pack: { ordinal: number; closed: Closed }): Promise<Date | undefined>;
   find(keys: readonly string[]): readonly (StoredBlock | null)[];
 };
 
@@ -134,7 +134,7 @@ export function createOpenPacks(start: LaneStart) {
       if (!pack) throw new Fault('internal', 'A pack was closed that nobody has begun.');
       open.delete(ordinal);
       pack.closed = closed;
-      await start.packs.closed(pack);
+      return start.packs.closed(pack);
     },
     // A pack without a name yet may be closed before the answer is used: such a block is stored once more.
     find: (keys) =>

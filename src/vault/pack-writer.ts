@@ -15,7 +15,7 @@ import { type DirectoryEntry, encodeDirectory, encodeTail } from './directory.ts
 import { type AttemptRef, contextOf, packKey, type VolumeScope } from './layout.ts';
 import type { StoredBlock } from './leaf.ts';
 import { type ContainerRef, objectRefOf } from './places.ts';
-import type { BlobStore } from './ports.ts';
+import type { BlobStore, PutOptions } from './ports.ts';
 import { createUploads } from './uploads.ts';
 
 /** A pack is closed when it has grown to this many bytes … */
@@ -43,7 +43,8 @@ type OpenPack = {
 /** Numbers the packs of an attempt, gives each its key, and hears of each as it is closed: all lanes share one. */
 export type PackNumbers = {
   open(): Promise<{ ordinal: number; dataKey: Uint8Array }>;
-  closed(pack: ContainerRef): Promise<void>;
+  /** Until when the pack is locked as it is put. */
+  closed(pack: ContainerRef): Promise<Date | undefined>;
 };
 
 export type PackWriterOptions = {
@@ -98,8 +99,8 @@ export function createPackWriter(options: PackWriterOptions) {
   let blocks = 0;
   let bytesStored = 0;
 
-  async function upload({ ref, memory }: OpenPack, bytes: Uint8Array, digest: Uint8Array): Promise<void> {
-    await store.putNew(packKey(scope.volumeId, objectRefOf(ref)), bytes, { sha256: digest }); // 'exists': the same bytes are there already.
+  async function upload({ ref, memory }: OpenPack, bytes: Uint8Array, put: PutOptions): Promise<void> {
+    await store.putNew(packKey(scope.volumeId, objectRefOf(ref)), bytes, put); // 'exists': the same bytes are there already.
     bytesStored += bytes.length;
     free.push(memory);
   }
@@ -116,8 +117,8 @@ export function createPackWriter(options: PackWriterOptions) {
     const bytes = memory.subarray(0, sizeBytes + tail.length);
     const digest = pack.digest.update(tail).digest();
     ref.closed = { sizeBytes: bytes.length, directoryOffset: sizeBytes, sha256: toHex(digest) };
-    await options.packs.closed(ref);
-    await uploads.start(upload(pack, bytes, digest));
+    const lockUntil = await options.packs.closed(ref);
+    await uploads.start(upload(pack, bytes, { sha256: digest, lockUntil }));
   }
 
   return {

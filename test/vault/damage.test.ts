@@ -148,7 +148,7 @@ describe('a faulty writer', () => {
 
   async function createWriter({ keys, store }: Point) {
     const attempt = await createAttemptKeys({ keys, store }, SCOPE, 'run-2', randomBytes);
-    const packs = { open: async () => ({ ordinal: 0, dataKey: await attempt.pack(0) }), closed: async () => {} };
+    const packs = { open: async () => ({ ordinal: 0, dataKey: await attempt.pack(0) }), closed: async () => undefined };
     return createPackWriter({ store, scope: SCOPE, attempt, blockBytes: BLOCK, random: randomBytes, packs });
   }
 

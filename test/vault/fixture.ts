@@ -1,3 +1,4 @@
+import { type Clock, systemClock } from '../../src/core/clock.ts';
 import { type BackupDeps, backupVolume } from '../../src/vault/backup.ts';
 import type { BackupInput } from '../../src/vault/backup-plan.ts';
 import { createNonceMonitor } from '../../src/crypto/nonce-monitor.ts';
@@ -45,11 +46,11 @@ export function contentOf(image: MemoryImage): Map<number, string> {
 }
 
 /** One tenant's vault in memory, with the nonce monitor on and every block opened again. */
-export function createVault() {
-  const store = createMemoryStore();
+export function createVault(clock: Clock = systemClock) {
+  const store = createMemoryStore(clock);
   const keys = createMemoryKeys();
   const nonces = createNonceMonitor();
-  const deps = { store, keys, monitor: nonces.monitor, checkAll: true } satisfies BackupDeps;
+  const deps = { store, keys, clock, monitor: nonces.monitor, checkAll: true } satisfies BackupDeps;
   return {
     store,
     keys,

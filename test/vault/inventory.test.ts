@@ -57,7 +57,8 @@ describe('the inventory of a run', () => {
   });
 
   test('is in the root, and speaks of the packs that are stored', async () => {
-    const vault = createVault();
+    const now = new Date(LOCKED_UNTIL.getTime() - 86_400_000);
+    const vault = createVault({ now: () => now, sleep: async () => {} });
     const image = new Map(Array.from({ length: 20 }, (_, n) => [n, block(n)] as const));
     const { manifestKey } = await vault.backup(image, { runId: 'run-1', lockUntil: LOCKED_UNTIL });
     const reader = createManifestReader(vault.deps, SCOPE);
@@ -71,9 +72,10 @@ describe('the inventory of a run', () => {
         ordinal,
         sizeBytes: length,
         sha256: key.slice(-64),
-        lockedUntilMs: LOCKED_UNTIL.getTime(),
+        lockedUntilMs: vault.store.locks.get(key)?.getTime(),
       })),
     );
+    expect(entries[0]?.lockedUntilMs).toBeGreaterThanOrEqual(LOCKED_UNTIL.getTime());
     expect(inventory.merkleRoot).toBe(hex(treeHash(entries.map((entry) => leafOf(attempt, entry)))));
   });
 });
