@@ -16,10 +16,11 @@ type Page<T> = { items: readonly T[]; nextToken: string | undefined };
  * walk then goes on from the block after the last one it gave out.
  */
 async function* walk<T extends { index: number }>(
+  start: number,
   ask: (from: { token: string } | { index: number }) => Promise<Page<T>>,
 ): AsyncGenerator<T> {
   let token: string | undefined;
-  let index = 0;
+  let index = start;
   for (;;) {
     let page: Page<T>;
     try {
@@ -57,11 +58,11 @@ export async function openSnapshotSource(
     ...openBlockFetch(clients, awsRegion, snapshotId),
     volumeBytes: (first.VolumeSize ?? 0) * GIB,
     blockBytes: first.BlockSize ?? 0,
-    list: () =>
+    list: (start) =>
       faults(
         `list blocks of ${snapshotId}`,
         awsRegion,
-        walk<BlockRef>(async (from) => {
+        walk<BlockRef>(start, async (from) => {
           const page = await ask(from);
           return {
             items: (page.Blocks ?? []).map((block) => ({
@@ -72,7 +73,7 @@ export async function openSnapshotSource(
           };
         }),
       ),
-    listChanged: (base) => listChanged(ebs, awsRegion, snapshotId, base),
+    listChanged: (base, start) => listChanged(ebs, awsRegion, { snapshotId, base, start }),
   };
 }
 
@@ -98,10 +99,9 @@ async function* faults<T>(doing: string, awsRegion: string, items: AsyncIterable
 async function listChanged(
   ebs: EBSClient,
   awsRegion: string,
-  snapshotId: string,
-  base: string,
+  { snapshotId, base, start }: { snapshotId: string; base: string; start: number },
 ): Promise<AsyncIterable<BlockChange> | null> {
-  const changes = walk<BlockChange>(async (from) => {
+  const changes = walk<BlockChange>(start, async (from) => {
     const page = await ebs.send(
       new ListChangedBlocksCommand({
         FirstSnapshotId: base,

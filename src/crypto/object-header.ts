@@ -7,7 +7,7 @@ const MAGIC = 0x444d_434c; // "DMCL"
 const VERSION = 1;
 export const ATTEMPT_BYTES = 16;
 
-const TYPE_CODES: Record<ObjectType, number> = { pack: 1, index: 2, root: 3 };
+const TYPE_CODES: Record<ObjectType, number> = { pack: 1, index: 2, root: 3, checkpoint: 4 };
 const CHECKED_BYTES = 8 + ATTEMPT_BYTES + SALT_BYTES + COMMITMENT_BYTES;
 
 /** Every sealed object begins with a header of this many bytes, in the clear. */

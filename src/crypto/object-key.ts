@@ -9,7 +9,7 @@ export const COMMITMENT_BYTES = 32;
 const KEY_BYTES = 32;
 const NONCE_BYTES = 12;
 
-export type ObjectType = 'pack' | 'index' | 'root';
+export type ObjectType = 'pack' | 'index' | 'root' | 'checkpoint';
 
 /**
  * Where an object belongs. It is bound into the object's key, so an object that was moved to another cell, tenant, volume,
@@ -22,7 +22,7 @@ export type ObjectContext = {
   run: string;
   attempt: string;
   type: ObjectType;
-  /** Number of the pack or bundle in its attempt; 0 for a root. */
+  /** Number of the pack or bundle in its attempt; 0 for a root; of a checkpoint, the block that comes next. */
   ordinal: number;
 };
 

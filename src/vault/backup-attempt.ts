@@ -1,18 +1,21 @@
 import type { Clock } from '../core/clock.ts';
 import { Fault } from '../core/faults.ts';
-import { fromHex, sha256, toHex } from '../crypto/bytes.ts';
+import { fromHex, toHex } from '../crypto/bytes.ts';
 import type { NonceMonitor } from '../crypto/nonce-monitor.ts';
 import { FORMAT } from '../crypto/object-key.ts';
 import { type BackupInput, type BackupPlan, type BackupResult, committedRun, resultOf } from './backup-plan.ts';
 import { type BundleWriter, createBundleWriter, PAGE } from './bundle-writer.ts';
-import { createDedupIndex, DEDUP_PAGES_MAX, type DedupIndex, type StoredPacks } from './dedup.ts';
+import { checkpointEvery } from './checkpoint.ts';
+import { DEDUP_PAGES_MAX, type DedupIndex } from './dedup.ts';
+import { type Earlier, findEarlier, loadKnown } from './earlier.ts';
 import { createInventory } from './inventory.ts';
 import { type BackupLane, createLane } from './lane.ts';
 import { allPacks, copyInLanes } from './lanes.ts';
-import { type AttemptRef, contextOf, packsPrefix, rootKey, rootsPrefix, runOfRootKey } from './layout.ts';
+import { type AttemptRef, checkpointKey, contextOf, rootKey } from './layout.ts';
 import { lockOfNew } from './locks/generations.ts';
 import {
   createManifestReader,
+  type Inventory,
   type Manifest,
   type ManifestReader,
   type RootPlace,
@@ -38,67 +41,21 @@ export type AttemptDeps = {
   tuning?: Tuning;
 };
 
-/** Sizes that tests make small, so that a small volume has many packs and looks at what earlier runs stored. */
-export type Tuning = { packBytes?: number; changesPerDedupPage?: number };
+/** Sizes that tests make small, so that a small volume has many packs and checkpoints, and looks at what earlier runs stored. */
+export type Tuning = { packBytes?: number; changesPerDedupPage?: number; checkpointEvery?: number };
 
 const ID_KEY_BYTES = 32;
 /** One page of earlier blocks is looked at for so many changes: a small run does not read a large index. */
 const CHANGES_PER_DEDUP_PAGE = 1_024;
 
-async function namesOf(store: BlobStore, prefix: string): Promise<ReadonlySet<string>> {
-  const names = new Set<string>();
-  for await (const { key } of store.list(prefix)) names.add(key);
-  return names;
-}
-
-/** Fills in what earlier runs of the volume stored, newest first, as far as it pays. A page that does not read is no loss. */
-async function loadKnown(
-  { store, tuning }: AttemptDeps,
-  earlier: Earlier,
-  changes: number | null,
-  volumeId: string,
-): Promise<DedupIndex> {
-  const { manifest, reader } = earlier;
-  const known = createDedupIndex();
-  if (!manifest) return known;
-  const changesPerPage = tuning?.changesPerDedupPage ?? CHANGES_PER_DEDUP_PAGE;
-  const pages = Math.min(DEDUP_PAGES_MAX, Math.floor((changes ?? Number.MAX_SAFE_INTEGER) / changesPerPage));
-  const listed = new Map<string, Promise<ReadonlySet<string>>>();
-  const storedPacks: StoredPacks = (attempt) => {
-    const prefix = packsPrefix(volumeId, attempt);
-    const names = listed.get(prefix) ?? namesOf(store, prefix);
-    listed.set(prefix, names);
-    return names;
-  };
-  for (const ref of manifest.dedup.slice(0, pages)) {
-    const bytes = await reader.page(PAGE.dedup, ref).catch(() => null);
-    if (bytes && !(await known.load(volumeId, ref.number, bytes, storedPacks))) break;
-  }
-  return known;
-}
-
-/** The volume's newest other point: what the head chain names, and whose id key and known blocks are handed on. */
-type Earlier = { previous: Manifest['previous']; manifest: Manifest | null; reader: ManifestReader };
-
-async function findEarlier(deps: AttemptDeps, input: BackupInput, plan: BackupPlan): Promise<Earlier> {
-  const { volumeId, runId } = input;
-  const reader = plan.parent?.reader ?? createManifestReader(deps, input);
-  let newest: string | null = null;
-  for await (const { key } of deps.store.list(rootsPrefix(volumeId)))
-    if (key !== rootKey(volumeId, runId) && (newest === null || key > newest)) newest = key;
-  if (newest === null) return { previous: null, manifest: null, reader };
-  const bytes = await deps.store.get(newest);
-  const previous = { runId: runOfRootKey(volumeId, newest), sha256: toHex(sha256(bytes)) };
-  // One that does not open costs equal blocks their equal ids, and nothing else.
-  const manifest = plan.parent?.manifest ?? (await reader.openRoot(newest, bytes).catch(() => null));
-  return { previous, manifest, reader };
-}
-
 /** Pages that the root will name once their bundles are closed. */
 function createRootPages(bundles: BundleWriter, kind: typeof PAGE.inventory | typeof PAGE.dedup) {
   const places: PagePlace[] = [];
   return {
-    put: async (number: number, bytes: Uint8Array) => void places.push(await bundles.add(kind, number, bytes)),
+    /** A page that is put again under its number takes the place of the first. */
+    put: async (number: number, bytes: Uint8Array) => {
+      places[number] = await bundles.add(kind, number, bytes);
+    },
     refs: (): RootPlace[] => places.map((place, number) => rootPlaceOf(number, place)),
   };
 }
@@ -164,10 +121,29 @@ function createPackNumbers(attempt: AttemptKeys, closed: PackNumbers['closed']):
   };
 }
 
+/** What an attempt has before its first block. */
+type Begun = {
+  attempt: AttemptKeys;
+  plan: BackupPlan;
+  reader: ManifestReader;
+  idKey: Uint8Array;
+  known: DedupIndex;
+  earlier: Earlier;
+  /** Other volumes whose packs its manifest may name. */
+  refersTo: string[];
+  onCopied: (blocks: number) => void;
+};
+
+/** What a manifest says of the work as it stands. */
+type Written = Pick<
+  Manifest,
+  'nodes' | 'inventory' | 'resumed' | 'dedup' | 'blocksRead' | 'blocksStored' | 'bytesStored'
+>;
+
 /** The writers of one attempt, and what its root says of what they wrote. */
 async function createWriters(deps: AttemptDeps, input: BackupInput, options: RunOptions, begun: Begun) {
   const { store, random, monitor } = deps;
-  const { attempt, plan, idKey, known, earlier } = begun;
+  const { attempt, plan, reader, idKey, known, earlier } = begun;
   const lockUntil = () => lockOfNew('shared', input.lockUntil, deps.clock.now());
   const bundles = createBundleWriter({ store, scope: input, attempt, random, monitor, lockUntil });
   const inventoryPages = createRootPages(bundles, PAGE.inventory);
@@ -190,87 +166,123 @@ async function createWriters(deps: AttemptDeps, input: BackupInput, options: Run
   };
   const lanes = deps.openLanes ? await deps.openLanes(start) : [laneHere(deps, start)];
   const packs = allPacks(lanes);
-  const pages = createManifestWriter({ volumeId: input.volumeId, packs, bundles, parent: plan.parent });
+  const pages = createManifestWriter({ volumeId: input.volumeId, packs, bundles, parent: plan.parent, reader });
+  const { checkpoint } = plan;
+  const resumed: readonly Inventory[] = checkpoint ? [...checkpoint.resumed, checkpoint.inventory] : [];
+  const dedupBefore = earlier.sources.find(({ volumeId }) => volumeId === input.volumeId)?.manifest.dedup ?? [];
+
+  /** Stores the pages as they are; the last time, hints for later writers too. All that a manifest is to name is durable then. */
+  async function storePages(blocksRead: number, isLast: boolean): Promise<Written> {
+    await pages.closePages();
+    const hints = isLast ? known.pages() : [];
+    for (const [number, bytes] of hints.entries()) await dedupPages.put(number, bytes);
+    const totals = await inventory.state();
+    await bundles.close();
+    const { blocksStored, bytesStored } = packs.totals();
+    return {
+      nodes: pages.nodes(),
+      inventory: { attempt: attempt.attempt, ...totals, pages: inventoryPages.refs() },
+      resumed,
+      dedup: [...dedupPages.refs(), ...dedupBefore].slice(0, DEDUP_PAGES_MAX),
+      blocksRead: blocksRead + (checkpoint?.blocksRead ?? 0),
+      blocksStored: blocksStored + (checkpoint?.blocksStored ?? 0),
+      bytesStored: bytesStored + bundles.bytesStored() + attempt.bytesStored() + (checkpoint?.bytesStored ?? 0),
+    };
+  }
+  return { lanes, packs, pages, storePages };
+}
+
+/** The manifest of an attempt as it stands. */
+function manifestOf(deps: AttemptDeps, input: BackupInput, begun: Begun, written: Written): Manifest {
+  const { attempt, plan, earlier, refersTo, idKey } = begun;
+  const { volumeBytes, blockBytes } = input.source;
+  const { manifestKey, snapshotId } = input.base ?? {};
+  const isBuilt = plan.kind === 'incremental' && manifestKey !== undefined && snapshotId !== undefined;
   return {
-    lanes,
-    packs,
-    pages,
-    /** Stores the last pages. All that the root is to name is durable then. */
-    async finish() {
-      await pages.closePages();
-      for (const [number, bytes] of known.pages().entries()) await dedupPages.put(number, bytes);
-      const totals = await inventory.finish();
-      await bundles.close();
-      const { blocksStored, bytesStored } = packs.totals();
-      return {
-        nodes: pages.nodes(),
-        inventory: { ...totals, pages: inventoryPages.refs() },
-        dedup: [...dedupPages.refs(), ...(earlier.manifest?.dedup ?? [])].slice(0, DEDUP_PAGES_MAX),
-        blocksStored,
-        bytesStored: bytesStored + bundles.bytesStored() + attempt.bytesStored(),
-      };
-    },
+    format: FORMAT,
+    runId: attempt.runId,
+    attempt: attempt.attempt,
+    snapshotId: input.snapshotId,
+    kind: plan.kind,
+    reason: plan.reason,
+    volumeBytes,
+    blockBytes,
+    createdTime: deps.clock.now().toISOString(),
+    lockUntil: input.lockUntil?.toISOString() ?? null,
+    base: isBuilt ? { manifestKey, snapshotId } : null,
+    previous: earlier.previous,
+    refersTo,
+    about: input.about ?? null,
+    idKey: toHex(idKey),
+    ...written,
   };
 }
 
-/** What an attempt has before its first block. */
-type Begun = {
-  attempt: AttemptKeys;
-  plan: BackupPlan;
-  idKey: Uint8Array;
-  known: DedupIndex;
-  earlier: Earlier;
-  onCopied: (blocks: number) => void;
-};
+/** Puts down how far the attempt has come. A later one that finds it goes on from there. */
+async function saveCheckpoint(
+  deps: AttemptDeps,
+  input: BackupInput,
+  begun: Begun,
+  { written, next }: { written: Written; next: number },
+): Promise<void> {
+  const { attempt } = begun;
+  const { random, monitor } = deps;
+  const context = contextOf(input, attempt, 'checkpoint', next);
+  const sealed = sealRoot(
+    { dataKey: attempt.index, context, random, monitor },
+    manifestOf(deps, input, begun, written),
+  );
+  await deps.store.putNew(checkpointKey(input.volumeId, attempt, next), sealed); // 'exists': our own put, whose answer was lost.
+}
 
 /** One try at a run, with keys and object names of its own. Throws as `backupVolume`. */
 export async function runAttempt(
   deps: AttemptDeps,
   input: BackupInput,
-  plan: BackupPlan,
+  plan: BackupPlan & { reader: ManifestReader },
   options: RunOptions,
 ): Promise<BackupResult> {
-  const { source, volumeId } = input;
-  const earlier = await findEarlier(deps, input, plan);
-  const idKey = earlier.manifest ? fromHex(earlier.manifest.idKey) : deps.random(ID_KEY_BYTES);
+  const { source } = input;
+  const { reader, checkpoint } = plan;
+  const earlier = await findEarlier(deps, input, reader, plan.parent);
+  const idKeyBefore = earlier.sources[0]?.manifest.idKey;
+  const idKey = idKeyBefore === undefined ? deps.random(ID_KEY_BYTES) : fromHex(idKeyBefore);
   const attempt = await createAttemptKeys(deps, input, input.runId, deps.random);
+  reader.ring.know(attempt, 'index', attempt.index);
   const listing = await countAhead(plan.changes);
-  const known = await loadKnown(deps, earlier, listing.total(), volumeId);
-  let blocksDone = 0;
+  const perPage = deps.tuning?.changesPerDedupPage ?? CHANGES_PER_DEDUP_PAGE;
+  const pagesMax = Math.floor((listing.total() ?? Number.MAX_SAFE_INTEGER) / perPage);
+  const { known, others } = await loadKnown(deps, input, earlier, pagesMax);
+  const refersTo = [...new Set([...(plan.parent?.refersTo ?? []), ...others])].toSorted();
+  const before = checkpoint?.blocksRead ?? 0;
+  let blocksDone = before;
   const onCopied = (blocks: number) => {
     blocksDone += blocks;
+    const total = listing.total();
     const { bytesStored } = writers.packs.totals();
-    options.onProgress?.({ blocksDone, blocksTotal: listing.total(), bytesStored });
+    options.onProgress?.({ blocksDone, blocksTotal: total === null ? null : total + before, bytesStored });
   };
-  const writers = await createWriters(deps, input, options, { attempt, plan, idKey, known, earlier, onCopied });
+  const begun = { attempt, plan, reader, idKey, known, earlier, refersTo, onCopied };
+  const writers = await createWriters(deps, input, options, begun);
+  const every = deps.tuning?.checkpointEvery ?? checkpointEvery(source);
+  let blocksRead = 0;
+  let sinceCheckpoint = 0;
   try {
-    let blocksRead = 0;
     for await (const { index, block, read } of copyInLanes(source, listing.items, writers.lanes)) {
       assertNotAborted(options.signal);
       await writers.pages.set(index, block);
       if (read) blocksRead += 1;
+      sinceCheckpoint += 1;
+      if (sinceCheckpoint < every) continue;
+      sinceCheckpoint = 0;
+      await saveCheckpoint(deps, input, begun, {
+        written: await writers.storePages(blocksRead, false),
+        next: index + 1,
+      });
     }
-    const written = await writers.finish();
+    const written = await writers.storePages(blocksRead, true);
     assertNotAborted(options.signal);
-    return await commit(deps, input, attempt, {
-      format: FORMAT,
-      runId: attempt.runId,
-      attempt: attempt.attempt,
-      snapshotId: input.snapshotId,
-      kind: plan.parent ? 'incremental' : 'full',
-      reason: plan.reason,
-      volumeBytes: source.volumeBytes,
-      blockBytes: source.blockBytes,
-      createdTime: deps.clock.now().toISOString(),
-      lockUntil: input.lockUntil?.toISOString() ?? null,
-      base:
-        plan.parent && input.base ? { manifestKey: input.base.manifestKey, snapshotId: input.base.snapshotId } : null,
-      previous: earlier.previous,
-      about: input.about ?? null,
-      idKey: toHex(idKey),
-      blocksRead,
-      ...written,
-    });
+    return await commit(deps, input, attempt, manifestOf(deps, input, begun, written));
   } finally {
     await writers.packs.settle();
   }

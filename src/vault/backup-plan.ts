@@ -1,8 +1,8 @@
 import { Fault, isFault } from '../core/faults.ts';
+import { type Checkpoint, findCheckpoint, isUnreadable } from './checkpoint.ts';
 import { rootKey, type VolumeScope } from './layout.ts';
 import type { FullReason, Manifest, ManifestReader } from './manifest.ts';
-import type { ParentManifest } from './manifest-writer.ts';
-import type { BlockChange, BlockSource } from './ports.ts';
+import type { BlobStore, BlockChange, BlockSource } from './ports.ts';
 
 export type BackupInput = VolumeScope & {
   /** Names the run: a second try of the same run has the same id, and ends with the same manifest. */
@@ -12,6 +12,11 @@ export type BackupInput = VolumeScope & {
   source: BlockSource;
   /** The earlier point to build on. */
   base?: { manifestKey: string; snapshotId: string } | null;
+  /**
+   * Points of other volumes of the tenant whose blocks this one may name instead of storing them again. Who destroys the keys of
+   * such a volume then destroys those blocks of this one too.
+   */
+  related?: readonly { volumeId: string; manifestKey: string }[];
   /** Until when the point is to be locked: recorded in its root; what it stores is locked by generations. */
   lockUntil?: Date | null;
   /** What the caller wants to find in the root again, as JSON: this engine does not look at it. */
@@ -32,19 +37,27 @@ export type BackupResult = {
 
 /** What a backup is going to do. */
 export type BackupPlan = {
-  parent: ParentManifest | null;
-  changes: AsyncIterable<BlockChange>;
+  kind: 'full' | 'incremental';
   reason: FullReason | null;
+  /** Whose pages it begins with: its base's, or those of the checkpoint that it goes on from. */
+  parent: Manifest | null;
+  /** The checkpoint that it goes on from: what was done before counts. */
+  checkpoint: Manifest | null;
+  changes: AsyncIterable<BlockChange>;
 };
-
-/** Faults of a parent that a full backup gets around. A store or key service that is away is not one of them. */
-const UNREADABLE = ['object_missing', 'object_corrupt', 'wrong_key', 'unsupported_format', 'not_found'] as const;
-export const isUnreadable = (error: unknown) => UNREADABLE.some((code) => isFault(error, code));
 
 export const resultOf = (manifestKey: string, manifest: Manifest): BackupResult => {
   const { kind, reason, volumeBytes, blocksRead, blocksStored, bytesStored } = manifest;
   return { manifestKey, kind, reason, volumeBytes, blocksRead, blocksStored, bytesStored };
 };
+
+/** Is this a manifest of the image that the source reads? */
+function isOf(manifest: Manifest, { snapshotId, source }: BackupInput): boolean {
+  const { volumeBytes, blockBytes } = source;
+  return (
+    manifest.snapshotId === snapshotId && manifest.volumeBytes === volumeBytes && manifest.blockBytes === blockBytes
+  );
+}
 
 /** What this run committed before, if it did: a second try then has nothing to do. */
 export async function committedRun(reader: ManifestReader, input: BackupInput): Promise<BackupResult | null> {
@@ -54,30 +67,53 @@ export async function committedRun(reader: ManifestReader, input: BackupInput): 
     throw error;
   });
   if (!manifest) return null;
-  const { volumeBytes, blockBytes } = input.source;
-  const same =
-    manifest.snapshotId === input.snapshotId &&
-    manifest.volumeBytes === volumeBytes &&
-    manifest.blockBytes === blockBytes;
-  if (!same) throw new Fault('object_exists', 'This run has already stored another image.');
+  if (!isOf(manifest, input)) throw new Fault('object_exists', 'This run has already stored another image.');
   return resultOf(manifestKey, manifest);
 }
 
-/** Decides between full and incremental. A base that does not hold is never an error: it costs a full backup, and says why. */
-export async function planBackup(reader: ManifestReader, input: BackupInput): Promise<BackupPlan> {
+/** A full backup from the beginning. */
+export const planFull = ({ source }: BackupInput, reason: FullReason | null): BackupPlan => ({
+  kind: 'full',
+  reason,
+  parent: null,
+  checkpoint: null,
+  changes: source.list(0),
+});
+
+/** Goes on from a checkpoint of this run; null when it is of another image or base, or cannot be compared any more. */
+async function planResumed(input: BackupInput, { manifest, next }: Checkpoint): Promise<BackupPlan | null> {
   const { source, base } = input;
-  const full = (reason: FullReason | null): BackupPlan => ({ parent: null, changes: source.list(), reason });
-  if (!base) return full(null);
+  if (!isOf(manifest, input)) return null;
+  const { kind, reason } = manifest;
+  const going = { kind, reason, parent: manifest, checkpoint: manifest };
+  if (kind === 'full') return { ...going, changes: source.list(next) };
+  if (!base || manifest.base?.snapshotId !== base.snapshotId) return null;
+  const changes = await source.listChanged(base.snapshotId, next);
+  return changes && { ...going, changes };
+}
+
+/** Decides between full and incremental. A base that does not hold is never an error: it costs a full backup, and says why. */
+async function planAnew(reader: ManifestReader, input: BackupInput): Promise<BackupPlan> {
+  const { source, base } = input;
+  if (!base) return planFull(input, null);
   const manifest = await reader.root(base.manifestKey).catch((error: unknown) => {
     if (isUnreadable(error)) return null;
     throw error;
   });
-  if (!manifest) return full('base_unreadable');
+  if (!manifest) return planFull(input, 'base_unreadable');
   const fits =
     manifest.snapshotId === base.snapshotId &&
     manifest.blockBytes === source.blockBytes &&
     manifest.volumeBytes <= source.volumeBytes;
-  if (!fits) return full('base_mismatch');
-  const changes = await source.listChanged(base.snapshotId);
-  return changes ? { parent: { manifest, reader }, changes, reason: null } : full('lineage_lost');
+  if (!fits) return planFull(input, 'base_mismatch');
+  const changes = await source.listChanged(base.snapshotId, 0);
+  if (!changes) return planFull(input, 'lineage_lost');
+  return { kind: 'incremental', reason: null, parent: manifest, checkpoint: null, changes };
+}
+
+/** From the farthest checkpoint of the run, where there is one, else from the beginning. */
+export async function planBackup(store: BlobStore, reader: ManifestReader, input: BackupInput): Promise<BackupPlan> {
+  const checkpoint = await findCheckpoint(store, reader, input);
+  const resumed = checkpoint && (await planResumed(input, checkpoint));
+  return resumed ?? planAnew(reader, input);
 }

@@ -72,15 +72,13 @@ export function createInventory(
     packs += 1;
     bytes += entry.sizeBytes;
   }
-  async function flush(): Promise<void> {
+  async function putPage(): Promise<void> {
     if (entries.length === 0) return;
     const writer = createByteWriter();
     writer.u32(pages);
     writer.u16(entries.length);
     for (const entry of entries) writer.bytes(entry);
-    entries = [];
-    pages += 1;
-    await put(pages - 1, writer.done());
+    await put(pages, writer.done());
   }
   return {
     /** Packs may come out of order: several are filled at once. They are listed in order. */
@@ -90,11 +88,15 @@ export function createInventory(
       for (let next = early.get(packs); next; next = early.get(packs)) {
         early.delete(packs);
         list(next);
-        if (entries.length === PAGE_PACKS) await flush();
+        if (entries.length < PAGE_PACKS) continue;
+        await putPage();
+        entries = [];
+        pages += 1;
       }
     },
-    async finish(): Promise<{ packs: number; bytes: number; merkleRoot: string }> {
-      await flush();
+    /** What is listed so far. A page that is not full is put as it is, and again, under its number, when it has grown. */
+    async state(): Promise<{ packs: number; bytes: number; merkleRoot: string }> {
+      await putPage();
       return { packs, bytes, merkleRoot: toHex(tree.root()) };
     },
   };

@@ -29,6 +29,12 @@ export const volumePrefix = (volumeId: string) => `${ROOT}/${id(volumeId)}/`;
 export const rootsPrefix = (volumeId: string) => `${volumePrefix(volumeId)}roots/`;
 /** One root for each run, whatever the number of attempts: it is what commits the run. */
 export const rootKey = (volumeId: string, runId: string) => `${rootsPrefix(volumeId)}${id(runId)}`;
+/** Every checkpoint of a run begins with this; the farthest comes last. */
+export const checkpointsPrefix = (volumeId: string, runId: string) =>
+  `${volumePrefix(volumeId)}checkpoints/${id(runId)}/`;
+/** `next` is the first block that is left to do. */
+export const checkpointKey = (volumeId: string, { runId, attempt }: AttemptRef, next: number) =>
+  `${checkpointsPrefix(volumeId, runId)}${String(next).padStart(10, '0')}-${attempt}`;
 /** Every pack of one attempt begins with this. */
 export const packsPrefix = (volumeId: string, { runId, attempt }: AttemptRef) =>
   `${volumePrefix(volumeId)}packs/${id(runId)}/${attempt}/`;
@@ -53,11 +59,12 @@ export function runOfRootKey(volumeId: string, manifestKey: string): string {
   return runId;
 }
 
+const KINDS = new Set(['roots', 'packs', 'index', 'keys', 'checkpoints']);
+
 /** The run that wrote an object of this volume, by the object's name; null for a name that is not of this format. */
 export function runOfObject(volumeId: string, key: string): string | null {
   const [kind, runId] = key.slice(volumePrefix(volumeId).length).split('/');
-  const ours = kind === 'roots' || kind === 'packs' || kind === 'index' || kind === 'keys';
-  return ours && runId !== undefined && isId(runId) ? runId : null;
+  return KINDS.has(kind ?? '') && runId !== undefined && isId(runId) ? runId : null;
 }
 
 /** The context that an object of an attempt is sealed in. */

@@ -6,22 +6,22 @@ import { encodeNode, NODE_LEAVES, type NodeLeaves } from './node.ts';
 /** Leaves that wait for the pack of their last blocks to close. More of them close it early: memory stays bounded. */
 const WAITING_LEAVES_MAX = 128;
 
-export type ParentManifest = { manifest: Manifest; reader: ManifestReader };
-
 export type ManifestWriterOptions = {
   volumeId: string;
   /** Where packs are filled: `close` ends those that are open, `finish` waits until all are stored. */
   packs: { close(): Promise<void>; finish(): Promise<void> };
   bundles: BundleWriter;
-  parent: ParentManifest | null;
+  parent: Manifest | null;
+  /** Opens pages of the parent, and those that this writer has stored. */
+  reader: ManifestReader;
 };
 
 type OpenLeaf = { number: number; blocks: LeafBlocks };
 
 /** Builds the pages of a new manifest from changes in ascending order; what has no change below it is the parent's own. */
 export function createManifestWriter(options: ManifestWriterOptions) {
-  const { volumeId, packs, bundles, parent } = options;
-  const nodes = new Map<number, NodeRef>((parent?.manifest.nodes ?? []).map((ref) => [ref.number, ref]));
+  const { volumeId, packs, bundles, parent, reader } = options;
+  const nodes = new Map<number, NodeRef>((parent?.nodes ?? []).map((ref) => [ref.number, ref]));
   let node: { number: number; leaves: NodeLeaves } | null = null;
   let leaf: OpenLeaf | null = null;
   let waiting: OpenLeaf[] = [];
@@ -46,7 +46,7 @@ export function createManifestWriter(options: ManifestWriterOptions) {
   async function closeNode(): Promise<void> {
     if (leaf) waiting.push(leaf);
     leaf = null;
-    if (waiting.length > 0) await packs.close();
+    if (!waiting.every(isComplete)) await packs.close();
     await flush();
     if (!node) return;
     const { number, leaves } = node;
@@ -64,7 +64,7 @@ export function createManifestWriter(options: ManifestWriterOptions) {
   async function openNode(number: number): Promise<NodeLeaves> {
     await closeNode();
     const ref = nodes.get(number);
-    const leaves: NodeLeaves = ref && parent ? await parent.reader.node(ref) : new Map();
+    const leaves: NodeLeaves = ref ? await reader.node(ref) : new Map();
     node = { number, leaves };
     return leaves;
   }
@@ -77,7 +77,7 @@ export function createManifestWriter(options: ManifestWriterOptions) {
     if (waiting.length >= WAITING_LEAVES_MAX) await packs.close();
     await flush();
     const ref = leaves.get(number);
-    leaf = { number, blocks: ref && parent ? await parent.reader.leaf(number, ref) : new Map<number, StoredBlock>() };
+    leaf = { number, blocks: ref ? await reader.leaf(number, ref) : new Map<number, StoredBlock>() };
     return leaf;
   }
 
@@ -89,14 +89,15 @@ export function createManifestWriter(options: ManifestWriterOptions) {
       if (block) blocks.set(index, block);
       else blocks.delete(index);
     },
-    /** Ends the last node, and waits until every pack is stored. */
+    /** Stores every page, and waits until every pack is stored. What comes later opens its pages again. */
     async closePages(): Promise<void> {
-      await closeNode();
       await packs.finish();
+      await closeNode();
     },
-    /** The nodes of the finished manifest, ascending. All bundles are closed by then. */
+    /** The nodes of the manifest as it is, ascending. All bundles must be closed. */
     nodes(): NodeRef[] {
-      for (const { number, blocks, place } of placed) nodes.set(number, { ...rootPlaceOf(number, place), blocks });
+      for (const { number, blocks, place } of placed.splice(0))
+        nodes.set(number, { ...rootPlaceOf(number, place), blocks });
       return [...nodes.values()].toSorted((a, b) => a.number - b.number);
     },
   };

@@ -17,6 +17,15 @@ export type RootPlace = ObjectRef & { number: number; slot: number; offset: numb
 /** A node as a root names it, with how many blocks are stored below it. */
 export type NodeRef = RootPlace & { blocks: number };
 
+/** Packs of one attempt; `merkleRoot` is what an attestation cites. */
+export type Inventory = {
+  attempt: string;
+  packs: number;
+  bytes: number;
+  merkleRoot: string;
+  pages: readonly RootPlace[];
+};
+
 /** Why a backup that was given a base is a full one all the same. */
 export type FullReason = 'base_unreadable' | 'base_mismatch' | 'lineage_lost';
 
@@ -40,8 +49,12 @@ export type Manifest = AttemptRef & {
   bytesStored: number;
   /** Ascending. A node that is not there holds zeros only. */
   nodes: readonly NodeRef[];
-  /** Every pack that this run wrote; `merkleRoot` is what an attestation cites. */
-  inventory: { packs: number; bytes: number; merkleRoot: string; pages: readonly RootPlace[] };
+  /** Every pack that this attempt wrote. */
+  inventory: Inventory;
+  /** Those of earlier attempts at the run whose work this one went on with. */
+  resumed: readonly Inventory[];
+  /** Other volumes of the tenant whose packs it may name. */
+  refersTo: readonly string[];
   /** Hints for later writers, newest first. */
   dedup: readonly RootPlace[];
   /** What the caller knew of the point, as JSON: a lost database is rebuilt from it. Null when it said nothing. */
@@ -57,7 +70,7 @@ const METADATA_BYTES_MAX = 64 * 2 ** 20;
 /** Bundles whose keys are kept derived. */
 const OPENED_BUNDLES_MAX = 1_024;
 
-/** Seals a root: header, codec, then one slot. */
+/** Seals a root, or a checkpoint: header, codec, then one slot. */
 export function sealRoot(
   options: {
     dataKey: Uint8Array;
@@ -158,6 +171,13 @@ export function createManifestReader(deps: VaultDeps, scope: VolumeScope, ring: 
     ring,
     /** A root whose bytes are at hand. @throws as `root` */
     openRoot: openBytes,
+    /** A checkpoint of a run. @throws as `root` */
+    async checkpoint(key: string, runId: string, next: number): Promise<Manifest> {
+      const object = await deps.store.get(key);
+      const ref = { runId, attempt: decodeHeader(object).attempt };
+      const dataKey = await ring.dataKey(ref, 'index');
+      return decodeRoot(openRoot(dataKey, object, contextOf(scope, ref, 'checkpoint', next)), ref);
+    },
     /**
      * @throws Fault `not_found` (not a manifest's name), `object_missing`, `object_corrupt`, `wrong_key`,
      *   `unsupported_format`, `key_unavailable`, `store_unavailable`

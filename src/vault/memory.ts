@@ -131,12 +131,13 @@ export function createMemorySource(options: {
 }) {
   const { image, blockBytes, volumeBytes, lineage } = options;
   const load = { now: 0, busiest: 0 };
-  async function* list(): AsyncGenerator<BlockRef> {
-    for (const index of [...image.keys()].toSorted((a, b) => a - b)) yield { index, token: `block-${index}` };
+  async function* list(from: number): AsyncGenerator<BlockRef> {
+    for (const index of [...image.keys()].filter((one) => one >= from).toSorted((a, b) => a - b))
+      yield { index, token: `block-${index}` };
   }
-  async function* changed(base: MemoryImage): AsyncGenerator<BlockChange> {
+  async function* changed(base: MemoryImage, from: number): AsyncGenerator<BlockChange> {
     const indexes = new Set([...image.keys(), ...base.keys()]);
-    for (const index of [...indexes].toSorted((a, b) => a - b)) {
+    for (const index of [...indexes].filter((one) => one >= from).toSorted((a, b) => a - b)) {
       const [before, after] = [base.get(index), image.get(index)];
       if (before && after && equalBytes(before, after)) continue;
       yield { index, token: after ? `block-${index}` : null };
@@ -146,9 +147,9 @@ export function createMemorySource(options: {
     volumeBytes,
     blockBytes,
     list,
-    async listChanged(base) {
+    async listChanged(base, from) {
       const earlier = lineage?.get(base);
-      return earlier ? changed(earlier) : null;
+      return earlier ? changed(earlier, from) : null;
     },
     async fetch({ index, token }) {
       load.now += 1;

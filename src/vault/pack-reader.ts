@@ -9,7 +9,7 @@ import type { StoredBlock } from './leaf.ts';
 import type { VaultDeps } from './manifest.ts';
 import { blockId } from './pack-writer.ts';
 import { closedOf, type ContainerRef, containerName, corrupt, objectRefOf } from './places.ts';
-import type { KeyRing } from './run-keys.ts';
+import type { DataKeys } from './run-keys.ts';
 
 /** Bytes between two wanted blocks that are read along rather than asked around. */
 const GAP_BYTES = 256 * 1_024;
@@ -50,7 +50,7 @@ function planRanges(placed: readonly Placed[]): Range[] {
 }
 
 /** Reads blocks out of packs. */
-export function createPackReader(deps: Pick<VaultDeps, 'store'>, scope: VolumeScope, ring: KeyRing) {
+export function createPackReader(deps: Pick<VaultDeps, 'store'>, scope: VolumeScope, ring: DataKeys) {
   const opened = new Map<string, Promise<Opened>>();
 
   /** One read of a pack's end gives its keys and its directory. */

@@ -54,13 +54,13 @@ export type BlockSource = {
   /** Size of the volume in bytes, at the time of the image. */
   readonly volumeBytes: number;
   readonly blockBytes: number;
-  /** Every block that was ever written, in ascending order of index. May hold all-zero blocks. */
-  list(): AsyncIterable<BlockRef>;
+  /** Every block that was ever written, from index `from` on, in ascending order. May hold all-zero blocks. */
+  list(from: number): AsyncIterable<BlockRef>;
   /**
-   * What differs from `base`, an earlier image of the same volume, ascending; null when source and base are not of one
-   * lineage or the base is gone: back up in full, and say so.
+   * What differs from `base`, an earlier image of the same volume, from index `from` on, ascending; null when source and base
+   * are not of one lineage or the base is gone: back up in full, and say so.
    */
-  listChanged(base: string): Promise<AsyncIterable<BlockChange> | null>;
+  listChanged(base: string, from: number): Promise<AsyncIterable<BlockChange> | null>;
   /**
    * The bytes of a block and their SHA-256 as the source states it: the engine holds one to the other, once, and asks again
    * where they differ. The bytes may be put `into` memory of the caller's.

@@ -98,7 +98,8 @@ async function referencedBy(
   for (const manifest of manifests) {
     needed.add(rootKey(volumeId, manifest.runId));
     needKey(manifest, 'index');
-    for (const place of [...manifest.inventory.pages, ...manifest.nodes]) needBundle(place);
+    const inventories = [manifest.inventory, ...manifest.resumed];
+    for (const place of [...inventories.flatMap(({ pages }) => pages), ...manifest.nodes]) needBundle(place);
     for (const node of manifest.nodes) if (isNew(bundleKey(volumeId, node), node.slot)) await needNode(node);
   }
   return needed;
@@ -114,7 +115,7 @@ function createNewcomerCheck(rootRunIds: readonly string[], now: Date) {
   };
 }
 
-const ORDER = ['index', 'packs', 'keys'];
+const ORDER = ['checkpoints', 'index', 'packs', 'keys'];
 const orderOf = (volumeId: string, key: string) =>
   ORDER.indexOf(key.slice(volumePrefix(volumeId).length).split('/')[0] ?? '');
 

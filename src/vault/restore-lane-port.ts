@@ -6,12 +6,12 @@ import { assertNotAborted, onAbort, type StopReason } from './pipeline.ts';
 import type { BlobStore, BlockSink } from './ports.ts';
 import type { RestoreStart } from './restore.ts';
 import { createRestoreLane, type Place, type RestoreLane } from './restore-lane.ts';
-import type { KeyRing } from './run-keys.ts';
+import type { DataKeys } from './run-keys.ts';
 
 /** What a restore lane in another thread is told when it is opened. Plain data: it is cloned. */
 export type RestoreOrder = { scope: VolumeScope; idKey: Uint8Array; blockBytes: number };
 
-type DataKeyRef = Parameters<KeyRing['dataKey']>[0];
+type DataKeyRef = Parameters<DataKeys['dataKey']>[0];
 
 /** What the thread of a lane answers. */
 type LaneCalls = {
@@ -30,7 +30,7 @@ export function serveRestoreLane(
   parts: { store: BlobStore; openSink: (signal: AbortSignal) => Pick<BlockSink, 'put'> },
 ): void {
   const stopping = new AbortController();
-  const ring: KeyRing = { dataKey: (ref, key) => call('dataKey', { ref, key }) };
+  const ring: DataKeys = { dataKey: (ref, key) => call('dataKey', { ref, key }) };
   const lane = createRestoreLane({
     ...order,
     packs: createPackReader(parts, order.scope, ring),

@@ -8,7 +8,7 @@ import { createPackReader } from './pack-reader.ts';
 import { assertNotAborted, mapInOrder, type RunOptions } from './pipeline.ts';
 import type { BlockSink } from './ports.ts';
 import { createRestoreLane, DIGEST_BYTES, type Place, type RestoreLane } from './restore-lane.ts';
-import type { KeyRing } from './run-keys.ts';
+import type { DataKeys } from './run-keys.ts';
 
 /** Neighbouring blocks that one lane takes at a time: about two packs. */
 const SPAN_BLOCKS = 128;
@@ -23,7 +23,7 @@ export type RestoreStart = {
   scope: VolumeScope;
   idKey: Uint8Array;
   blockBytes: number;
-  ring: KeyRing;
+  ring: DataKeys;
   signal: AbortSignal | undefined;
 };
 

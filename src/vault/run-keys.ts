@@ -86,6 +86,10 @@ export function createKeyRing(deps: { store: BlobStore; keys: KeyOpener }, scope
   }
   const { cell, tenantId } = scope;
   return {
+    /** Takes in a key that is open already: the key service is not asked for it. */
+    know(ref: AttemptRef, key: string, dataKey: Uint8Array): void {
+      opened.set(keyObjectKey(scope.volumeId, ref, key), Promise.resolve(dataKey));
+    },
     /** The key of an attempt at a run of `volumeId`; this volume's own when it is not given. */
     dataKey(ref: AttemptRef & { volumeId?: string }, key: string): Promise<Uint8Array> {
       const { runId, attempt, volumeId = scope.volumeId } = ref;
@@ -95,3 +99,5 @@ export function createKeyRing(deps: { store: BlobStore; keys: KeyOpener }, scope
 }
 
 export type KeyRing = ReturnType<typeof createKeyRing>;
+/** All that reading needs of it. */
+export type DataKeys = Pick<KeyRing, 'dataKey'>;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from 'vitest';
+import { readManifest } from '../../src/vault/manifest.ts';
 import type { MemoryImage } from '../../src/vault/memory.ts';
 import { executePrune, planPrune } from '../../src/vault/prune.ts';
 import { block, contentOf, createVault, SCOPE } from './fixture.ts';
@@ -48,5 +49,58 @@ describe('equal blocks', () => {
     await vault.backup(image, { runId: 'run-1' });
     const other = await vault.backup(image, { runId: 'run-2', volumeId: 'vol-2' });
     expect(other.blocksStored).toBe(20);
+  });
+});
+
+describe('tenant-wide, equal blocks', () => {
+  const image = filled(1_100);
+
+  async function createPair() {
+    const vault = createVault();
+    const first = await vault.backup(image, { runId: 'run-1', blocks: 4_096 });
+    const related = [{ volumeId: SCOPE.volumeId, manifestKey: first.manifestKey }];
+    const second = await vault.backup(image, { runId: 'run-2', volumeId: 'vol-2', blocks: 4_096, related });
+    return { vault, first, second, related };
+  }
+  const scope = { ...SCOPE, volumeId: 'vol-2' };
+
+  test('of another volume are named, not stored, and the root says whose they are', async () => {
+    const { vault, second } = await createPair();
+    expect(second.blocksStored).toBe(0);
+    const { refersTo } = await readManifest(vault, { ...scope, manifestKey: second.manifestKey });
+    expect(refersTo).toEqual([SCOPE.volumeId]);
+    expect(contentOf((await vault.restore(second.manifestKey, { scope })).image)).toEqual(contentOf(image));
+  });
+
+  test('stay named by what is built on them, which says so too', async () => {
+    const { vault, second } = await createPair();
+    const next = new Map(image).set(5, block(77_777));
+    const third = await vault.backup(next, {
+      runId: 'run-3',
+      volumeId: 'vol-2',
+      base: { manifestKey: second.manifestKey, snapshotId: 'snap-run-2' },
+      lineage: new Map([['snap-run-2', image]]),
+      blocks: 4_096,
+    });
+    expect(third).toMatchObject({ kind: 'incremental', blocksStored: 1 });
+    const { refersTo } = await readManifest(vault, { ...scope, manifestKey: third.manifestKey });
+    expect(refersTo).toEqual([SCOPE.volumeId]);
+    expect(contentOf((await vault.restore(third.manifestKey, { scope })).image)).toEqual(contentOf(next));
+  });
+
+  test('of a volume with an id key of its own are not taken for equal', async () => {
+    const { vault, related } = await createPair();
+    const own = await vault.backup(filled(3, 50_000), { runId: 'run-1', volumeId: 'vol-3', blocks: 4_096 });
+    const again = await vault.backup(image, { runId: 'run-2', volumeId: 'vol-3', blocks: 4_096, related });
+    expect(own.blocksStored).toBe(3);
+    expect(again.blocksStored).toBe(1_100);
+  });
+
+  test('of a point that does not open are stored', async () => {
+    const { vault, first } = await createPair();
+    vault.store.objects.delete(first.manifestKey);
+    const related = [{ volumeId: SCOPE.volumeId, manifestKey: first.manifestKey }];
+    const other = await vault.backup(image, { runId: 'run-3', volumeId: 'vol-4', blocks: 4_096, related });
+    expect(other.blocksStored).toBe(1_100);
   });
 });

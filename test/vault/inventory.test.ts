@@ -52,7 +52,7 @@ describe('the inventory of a run', () => {
     }
     const bytes = entries.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
     const merkleRoot = hex(treeHash(entries.map((entry) => leafOf(ATTEMPT.attempt, entry))));
-    expect(await inventory.finish()).toEqual({ packs, bytes, merkleRoot });
+    expect(await inventory.state()).toEqual({ packs, bytes, merkleRoot });
     expect(pages.flatMap((page, number) => decodeInventory(number, page))).toEqual(entries);
   });
 

@@ -16,7 +16,7 @@ import vectors from '../vectors/v1/vectors.json' with { type: 'json' };
 const DIR = join(import.meta.dirname, '../vectors/v1');
 const bytes = (hex: string) => Buffer.from(hex, 'hex');
 const hex = (data: Uint8Array) => Buffer.from(data).toString('hex');
-const isType = (type: string): type is ObjectType => ['pack', 'index', 'root'].includes(type);
+const isType = (type: string): type is ObjectType => ['pack', 'index', 'root', 'checkpoint'].includes(type);
 
 type Point = { repository: string; volume: string; point: string };
 type Change = {

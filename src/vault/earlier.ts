@@ -1,0 +1,102 @@
+import { sha256, toHex } from '../crypto/bytes.ts';
+import type { BackupInput } from './backup-plan.ts';
+import { PAGE } from './bundle-writer.ts';
+import { createDedupIndex, DEDUP_PAGES_MAX, type DedupIndex, type StoredPacks } from './dedup.ts';
+import { packsPrefix, rootKey, rootsPrefix, runOfRootKey } from './layout.ts';
+import { createManifestReader, type Manifest, type ManifestReader, type VaultDeps } from './manifest.ts';
+import type { BlobStore } from './ports.ts';
+
+/** A point whose blocks a new one may name. */
+type Source = { volumeId: string; manifest: Manifest; reader: ManifestReader };
+
+/** What a run finds: the volume's newest other point, for the head chain, and the points whose blocks it may name. */
+export type Earlier = {
+  previous: Manifest['previous'];
+  /** The volume's own point first. All have one id key. */
+  sources: readonly Source[];
+};
+
+/** The newest root of the volume but for this run's own. */
+async function newestRoot(store: BlobStore, { volumeId, runId }: BackupInput): Promise<string | null> {
+  let newest: string | null = null;
+  for await (const { key } of store.list(rootsPrefix(volumeId)))
+    if (key !== rootKey(volumeId, runId) && (newest === null || key > newest)) newest = key;
+  return newest;
+}
+
+/** Points of other volumes. One that does not open costs blocks that are stored twice, and nothing else. */
+async function openRelated(deps: VaultDeps, input: BackupInput): Promise<Source[]> {
+  const opened = (input.related ?? []).map(async ({ volumeId, manifestKey }): Promise<Source[]> => {
+    const reader = createManifestReader(deps, { ...input, volumeId });
+    const manifest = await reader.root(manifestKey).catch(() => null);
+    return manifest ? [{ volumeId, manifest, reader }] : [];
+  });
+  return (await Promise.all(opened)).flat();
+}
+
+/**
+ * Looks around before a run begins. A volume keeps the id key that it has; a new one takes that of the first related point, so that
+ * equal blocks have equal ids.
+ *
+ * @param parent whose pages the run begins with
+ */
+export async function findEarlier(
+  deps: VaultDeps,
+  input: BackupInput,
+  reader: ManifestReader,
+  parent: Manifest | null,
+): Promise<Earlier> {
+  const { volumeId } = input;
+  const [newest, related] = await Promise.all([newestRoot(deps.store, input), openRelated(deps, input)]);
+  const bytes = newest === null ? null : await deps.store.get(newest);
+  const previous = newest && bytes ? { runId: runOfRootKey(volumeId, newest), sha256: toHex(sha256(bytes)) } : null;
+  const own = parent ?? (newest && bytes ? await reader.openRoot(newest, bytes).catch(() => null) : null);
+  const sources = own ? [{ volumeId, manifest: own, reader }, ...related] : related;
+  const idKey = sources[0]?.manifest.idKey;
+  return { previous, sources: sources.filter(({ manifest }) => manifest.idKey === idKey) };
+}
+
+async function namesOf(store: BlobStore, prefix: string): Promise<ReadonlySet<string>> {
+  const names = new Set<string>();
+  for await (const { key } of store.list(prefix)) names.add(key);
+  return names;
+}
+
+/** Names of an attempt's packs, listed once. */
+function createStoredPacks(store: BlobStore, volumeId: string): StoredPacks {
+  const listed = new Map<string, Promise<ReadonlySet<string>>>();
+  return (attempt) => {
+    const prefix = packsPrefix(volumeId, attempt);
+    const names = listed.get(prefix) ?? namesOf(store, prefix);
+    listed.set(prefix, names);
+    return names;
+  };
+}
+
+/**
+ * Fills in what earlier runs stored, newest first, as far as it pays. A page that does not read is no loss.
+ *
+ * @param pagesMax how many pages of known blocks are looked at, at most
+ * @returns the index, and the other volumes whose blocks are in it
+ */
+export async function loadKnown(
+  { store }: VaultDeps,
+  { volumeId: own }: BackupInput,
+  { sources }: Earlier,
+  pagesMax: number,
+): Promise<{ known: DedupIndex; others: string[] }> {
+  const known = createDedupIndex();
+  const others = new Set<string>();
+  let pages = Math.min(DEDUP_PAGES_MAX, pagesMax);
+  for (const { volumeId, manifest, reader } of sources) {
+    const storedPacks = createStoredPacks(store, volumeId);
+    for (const ref of manifest.dedup.slice(0, pages)) {
+      pages -= 1;
+      const bytes = await reader.page(PAGE.dedup, ref).catch(() => null);
+      if (bytes === null) continue;
+      if (volumeId !== own) others.add(volumeId);
+      if (!(await known.load(volumeId, ref.number, bytes, storedPacks))) return { known, others: [...others] };
+    }
+  }
+  return { known, others: [...others] };
+}
