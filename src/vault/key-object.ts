@@ -1,7 +1,7 @@
 import { Fault } from '../core/faults.ts';
 import { createByteReader, createByteWriter, equalBytes, sha256 } from '../crypto/bytes.ts';
 import type { AttemptRef, VolumeScope } from './layout.ts';
-import type { KeyOpener, KeyPurpose } from './ports.ts';
+import type { KeyContext, KeyOpener, KeyPurpose } from './ports.ts';
 
 const MAGIC = 0x444d_4b59; // "DMKY"
 const VERSION = 1;
@@ -13,8 +13,7 @@ export type KeyIdentity = VolumeScope & AttemptRef & { key: string };
 /** A data key, wrapped for one of those who may open it. */
 export type Recipient = { kind: number; name: string; wrapped: Uint8Array };
 
-/** What the key service is told that a key is for. */
-export const purposeOf = (key: string): KeyPurpose => (key === 'index' ? 'index' : 'pack');
+const purposeOf = (key: string): KeyPurpose => (key === 'index' ? 'index' : 'pack');
 
 /** The six fields: what an offline recipient's wrap is bound to, as a key service's is to its context. */
 export function identityLabel({ cell, tenantId, volumeId, runId, attempt, key }: KeyIdentity): Uint8Array {
@@ -64,10 +63,26 @@ export function decodeKeyObject(bytes: Uint8Array, identity: KeyIdentity): Recip
   return recipients;
 }
 
-/** Opens a key object. @throws as `decodeKeyObject`, Fault `wrong_key` when `opener` is no recipient, and what it throws */
-export async function openKeyObject(opener: KeyOpener, bytes: Uint8Array, identity: KeyIdentity): Promise<Uint8Array> {
-  const mine = decodeKeyObject(bytes, identity).find((recipient) => opener.opens(recipient));
+/** What a key service binds the key to. */
+export const keyContextOf = ({ cell, tenantId, volumeId, runId, key }: KeyIdentity): KeyContext => ({
+  cell,
+  tenant: tenantId,
+  volume: volumeId,
+  run: runId,
+  purpose: purposeOf(key),
+});
+
+/** Opens a data key by whichever of its wraps is the opener's. @throws Fault `wrong_key` when none is, and what it throws */
+export async function openedBy(
+  opener: KeyOpener,
+  recipients: readonly Recipient[],
+  identity: KeyIdentity,
+): Promise<Uint8Array> {
+  const mine = recipients.find((recipient) => opener.opens(recipient));
   if (!mine) throw new Fault('wrong_key', 'A stored key was not sealed for the key that is to open it.');
-  const { cell, tenantId: tenant, volumeId: volume, runId: run, key } = identity;
-  return opener.unwrap(mine.wrapped, { cell, tenant, volume, run, purpose: purposeOf(key) }, identityLabel(identity));
+  return opener.unwrap(mine.wrapped, keyContextOf(identity), identityLabel(identity));
 }
+
+/** Opens a key object. @throws as `decodeKeyObject` and `openedBy` */
+export const openKeyObject = async (opener: KeyOpener, bytes: Uint8Array, identity: KeyIdentity): Promise<Uint8Array> =>
+  openedBy(opener, decodeKeyObject(bytes, identity), identity);

@@ -24,8 +24,10 @@ function id(text: string): string {
 const numbered = ({ runId, attempt, ordinal, sha256 }: ObjectRef) =>
   `${id(runId)}/${attempt}/${String(ordinal).padStart(8, '0')}-${sha256}`;
 
+/** Everything that is stored for a tenant begins with this. */
+export const tenantPrefix = `${ROOT}/`;
 /** Everything that is stored for a volume begins with this. */
-export const volumePrefix = (volumeId: string) => `${ROOT}/${id(volumeId)}/`;
+export const volumePrefix = (volumeId: string) => `${tenantPrefix}${id(volumeId)}/`;
 export const rootsPrefix = (volumeId: string) => `${volumePrefix(volumeId)}roots/`;
 /** One root for each run, whatever the number of attempts: it is what commits the run. */
 export const rootKey = (volumeId: string, runId: string) => `${rootsPrefix(volumeId)}${id(runId)}`;
@@ -43,6 +45,27 @@ export const bundleKey = (volumeId: string, ref: ObjectRef) => `${volumePrefix(v
 /** Name of the object that holds a wrapped data key. `key` is `index`, or `pack-000000` and so on. */
 export const keyObjectKey = (volumeId: string, { runId, attempt }: AttemptRef, key: string) =>
   `${volumePrefix(volumeId)}keys/${id(runId)}/${attempt}/${key}`;
+
+/** Every key object of a volume begins with this. */
+export const keysPrefix = (volumeId: string) => `${volumePrefix(volumeId)}keys/`;
+
+/** The volume that an object's name speaks of, if it lies where key objects do; null for every other name. */
+export function volumeOfKeyObject(objectKey: string): string | null {
+  const [root, volumeId = '', kind, ...rest] = objectKey.split('/');
+  return root === ROOT && isId(volumeId) && kind === 'keys' && rest.length > 0 ? volumeId : null;
+}
+
+const ATTEMPT = /^[0-9a-f]{32}$/;
+const KEY_NAME = /^(?:index|pack-\d{6})$/;
+
+/** Whose data key an object holds, by its name; null for a name that is none of a key object of this volume. */
+export function keyOfObject(volumeId: string, objectKey: string): (AttemptRef & { key: string }) | null {
+  const prefix = keysPrefix(volumeId);
+  if (!objectKey.startsWith(prefix)) return null;
+  const [runId = '', attempt = '', key = '', ...more] = objectKey.slice(prefix.length).split('/');
+  const ours = isId(runId) && ATTEMPT.test(attempt) && KEY_NAME.test(key) && more.length === 0;
+  return ours ? { runId, attempt, key } : null;
+}
 
 /** Packs that are sealed under one data key. */
 const PACKS_PER_KEY = 1_000;

@@ -10,6 +10,7 @@ import {
   type BlockSink,
   type BlockSource,
   type KeyContext,
+  type KeyRecipient,
   type KeyService,
   type LockStore,
   RECIPIENT,
@@ -82,8 +83,8 @@ export function createMemoryStore(
   };
 }
 
-/** A key service under one master key. `calls` counts, by purpose, what was asked of it. */
-export function createMemoryKeys(master: Uint8Array = randomBytes(32)) {
+/** A key service under one master key. `calls` counts, by purpose, what was asked of it; `asRecipient` wraps other keys. */
+export function createMemoryKeys(master: Uint8Array = randomBytes(32), name = 'memory') {
   const none: Partial<Record<KeyContext['purpose'], number>> = { pack: 0, index: 0 };
   const calls = { generate: { ...none }, unwrap: { ...none } };
   const count = (counts: typeof none, { purpose }: KeyContext) => {
@@ -91,16 +92,19 @@ export function createMemoryKeys(master: Uint8Array = randomBytes(32)) {
   };
   const additional = ({ cell, tenant, volume, run, purpose }: KeyContext) =>
     Buffer.from(JSON.stringify([cell, tenant, volume, run, purpose]));
+  function wrap(key: Uint8Array, context: KeyContext): Uint8Array {
+    const nonce = randomBytes(12);
+    const cipher = createCipheriv('aes-256-gcm', master, nonce).setAAD(additional(context));
+    const body = Buffer.concat([cipher.update(key), cipher.final()]);
+    return Buffer.concat([nonce, body, cipher.getAuthTag()]);
+  }
   const service: KeyService = {
-    recipient: { kind: RECIPIENT.cell, name: 'memory' },
-    opens: ({ kind, name }) => kind === RECIPIENT.cell && name === 'memory',
+    recipient: { kind: RECIPIENT.cell, name },
+    opens: (recipient) => recipient.kind !== RECIPIENT.tenant && recipient.name === name,
     async generate(context) {
       count(calls.generate, context);
       const key = randomBytes(32);
-      const nonce = randomBytes(12);
-      const cipher = createCipheriv('aes-256-gcm', master, nonce).setAAD(additional(context));
-      const body = Buffer.concat([cipher.update(key), cipher.final()]);
-      return { key, wrapped: Buffer.concat([nonce, body, cipher.getAuthTag()]) };
+      return { key, wrapped: wrap(key, context) };
     },
     async unwrap(wrapped, context) {
       count(calls.unwrap, context);
@@ -113,7 +117,12 @@ export function createMemoryKeys(master: Uint8Array = randomBytes(32)) {
       }
     },
   };
-  return { ...service, calls };
+  const asRecipient = (kind: number): KeyRecipient => ({
+    kind,
+    name,
+    wrap: async (key, context) => wrap(key, context),
+  });
+  return { ...service, calls, asRecipient };
 }
 
 /** Blocks by index; an index that is not there was never written. */

@@ -1,6 +1,6 @@
 import { toHex } from '../crypto/bytes.ts';
 import { ATTEMPT_BYTES } from '../crypto/object-header.ts';
-import { encodeKeyObject, identityLabel, type KeyIdentity, openKeyObject, purposeOf } from './key-object.ts';
+import { encodeKeyObject, identityLabel, keyContextOf, type KeyIdentity, openKeyObject } from './key-object.ts';
 import { type AttemptRef, keyObjectKey, packKeyName, type VolumeScope } from './layout.ts';
 import type { BlobStore, KeyOpener, KeyRecipient, KeyService } from './ports.ts';
 
@@ -13,8 +13,7 @@ export type KeyDeps = {
 
 /** A new data key, stored wrapped for all recipients before anything is sealed under it. */
 async function makeKey(deps: KeyDeps, identity: KeyIdentity, objectKey: string) {
-  const { cell, tenantId: tenant, volumeId: volume, runId: run, key: name } = identity;
-  const context = { cell, tenant, volume, run, purpose: purposeOf(name) };
+  const context = keyContextOf(identity);
   const { key, wrapped } = await deps.keys.generate(context);
   const others = (deps.recipients ?? []).map(async (other) => ({
     kind: other.kind,
