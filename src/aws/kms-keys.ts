@@ -4,14 +4,20 @@ import { type KeyContext, type KeyService, RECIPIENT } from '../vault/ports.ts';
 import { toAwsFault } from './faults.ts';
 
 /** The cell's own key: when it refuses, that is ours to mend. */
-function keyFault(error: unknown, doing: string, awsRegion: string): Fault {
+export function keyFault(error: unknown, doing: string, awsRegion: string): Fault {
   const fault = toAwsFault(error, doing, awsRegion);
   if (isFault(fault, 'wrong_key'))
     return new Fault('wrong_key', 'A stored key does not open for this tenant, volume and run.', { cause: fault });
   return new Fault('key_unavailable', `The cell's data key cannot be used now to ${doing}.`, { cause: fault });
 }
 
-const contextOf = ({ cell, tenant, volume, run, purpose }: KeyContext) => ({ cell, tenant, volume, run, purpose });
+export const contextOf = ({ cell, tenant, volume, run, purpose }: KeyContext) => ({
+  cell,
+  tenant,
+  volume,
+  run,
+  purpose,
+});
 
 /**
  * KMS as the engine's key service. The context is authenticated: a wrapped key opens for its own tenant, volume, run and

@@ -11,7 +11,7 @@ const CONFLICT_ATTEMPTS = 5;
 export type StorePlace = { bucket: string; expectedBucketOwner: string; prefix: string; awsRegion: string };
 
 /** Faults of the store are ours, not the customer's. */
-function storeFault(error: unknown, doing: string, awsRegion: string): Fault {
+export function storeFault(error: unknown, doing: string, awsRegion: string): Fault {
   const fault = toAwsFault(error, doing, awsRegion);
   if (isFault(fault, 'object_missing') || isFault(fault, 'object_corrupt')) return fault;
   return new Fault('store_unavailable', `The vault's bucket could not be used to ${doing}.`, { cause: fault });
