@@ -1,44 +1,13 @@
-import { randomBytes } from 'node:crypto';
-import { MessageChannel } from 'node:worker_threads';
-import { afterEach, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { Fault } from '../../src/core/faults.ts';
 import { type BackupDeps, backupVolume } from '../../src/vault/backup.ts';
-import type { OpenLanes } from '../../src/vault/backup-attempt.ts';
-import { connectLane, createOpenPacks, serveLane } from '../../src/vault/lane-port.ts';
 import { createMemorySink, createMemorySource, type MemoryImage } from '../../src/vault/memory.ts';
 import type { BlockSource } from '../../src/vault/ports.ts';
 import { restoreVolume } from '../../src/vault/restore.ts';
-import { connectRestoreLane, serveRestoreLane } from '../../src/vault/restore-lane-port.ts';
 import { BLOCK, block, contentOf, createVault, noise, SCOPE, type Vault } from './fixture.ts';
+import { lanesOver, restoreLanesOver } from './lanes-over.ts';
 
 const BLOCKS = 4_096;
-const ports = new Set<{ close(): void }>();
-afterEach(() => {
-  for (const port of ports) port.close();
-  ports.clear();
-});
-
-function channel() {
-  const { port1, port2 } = new MessageChannel();
-  ports.add(port1).add(port2);
-  return { port1, port2 };
-}
-
-/** Lanes at the other end of a line; `ends` are those lines, to be cut. */
-function lanesOver(vault: Vault, source: BlockSource, count: number) {
-  const ends: { close(): void }[] = [];
-  const openLanes: OpenLanes = async (start) => {
-    const packs = createOpenPacks(start);
-    return Array.from({ length: count }, () => {
-      const { port1, port2 } = channel();
-      ends.push(port2);
-      const { attempt, idKey, checkAll } = start;
-      serveLane(port2, { scope: SCOPE, attempt, idKey, checkAll }, { source, store: vault.store, random: randomBytes });
-      return connectLane(port1, start, packs);
-    });
-  };
-  return { openLanes, ends };
-}
 
 const image = (seed = 0): MemoryImage =>
   new Map(Array.from({ length: 3_000 }, (_, n) => [n, n % 5 === 0 ? noise(n + seed) : block((n % 1_000) + seed)]));
@@ -133,17 +102,7 @@ test('restore lanes at the other end of a line write the same bytes, and open ke
   const sink = createMemorySink({ blockBytes: BLOCK, volumeBytes: BLOCKS * BLOCK });
   const { store, keys } = vault;
   const result = await restoreVolume(
-    {
-      store,
-      keys,
-      openRestoreLanes: async (start) =>
-        [1, 2].map(() => {
-          const { port1, port2 } = channel();
-          const { idKey, blockBytes } = start;
-          serveRestoreLane(port2, { scope: SCOPE, idKey, blockBytes }, { store, openSink: () => sink });
-          return connectRestoreLane(port1, start);
-        }),
-    },
+    { store, keys, openRestoreLanes: restoreLanesOver(vault, sink, 2) },
     { ...SCOPE, manifestKey },
     sink,
   );
