@@ -1,4 +1,10 @@
-import { DeleteObjectsCommand, HeadBucketCommand, paginateListObjectsV2, type S3Client } from '@aws-sdk/client-s3';
+import {
+  DeleteObjectsCommand,
+  GetBucketLocationCommand,
+  ListObjectsV2Command,
+  paginateListObjectsV2,
+  type S3Client,
+} from '@aws-sdk/client-s3';
 import { Fault, isFault } from '../core/faults.ts';
 import type { BlobStore, PutOptions } from '../vault/ports.ts';
 import { asking, awsErrorName, toAwsFault } from './faults.ts';
@@ -42,12 +48,27 @@ export function openBlobStore(clients: { s3: S3Client; lean: { objects: ObjectCa
     }
   }
 
+  /**
+   * S3 tells that an object is not there only to who may list the whole bucket; others are refused, as for what they may not read. A
+   * listing of the very name, which the vault's principals may ask for in their tenant, tells the two apart: it comes first of all that
+   * begin with it. Source: S3 API reference, GetObject, "Permissions".
+   */
+  async function isAbsent(key: string): Promise<boolean> {
+    const Key = `${prefix}${key}`;
+    const listed = await s3
+      .send(new ListObjectsV2Command({ Bucket, ExpectedBucketOwner, Prefix: Key, MaxKeys: 1 }))
+      .catch(() => null);
+    return listed !== null && listed.Contents?.[0]?.Key !== Key;
+  }
+
   return {
     putNew,
     async get(key, range) {
       try {
         return await lean.objects.get(at(key), range);
       } catch (error) {
+        if (awsErrorName(error) === 'AccessDenied' && (await isAbsent(key)))
+          throw new Fault('object_missing', 'The object is not in the bucket.', { cause: error });
         throw storeFault(error, 'read an object', awsRegion);
       }
     },
@@ -82,13 +103,18 @@ export function openBlobStore(clients: { s3: S3Client; lean: { objects: ObjectCa
   };
 }
 
-/** Is the bucket there, ours, and in the region we think? Throws Fault `store_unavailable`. */
+/**
+ * Is the bucket there, ours, and in the region we think? Asked in a way that takes no right to list it.
+ *
+ * @throws Fault `store_unavailable`
+ */
 export async function checkBucket(s3: S3Client, place: Omit<StorePlace, 'prefix'>): Promise<void> {
-  const call = () =>
-    s3.send(new HeadBucketCommand({ Bucket: place.bucket, ExpectedBucketOwner: place.expectedBucketOwner }));
-  try {
-    await asking('reach the bucket', place.awsRegion, call);
-  } catch (error) {
-    throw storeFault(error, 'reach the bucket', place.awsRegion);
-  }
+  const { bucket: Bucket, expectedBucketOwner: ExpectedBucketOwner, awsRegion } = place;
+  const call = () => s3.send(new GetBucketLocationCommand({ Bucket, ExpectedBucketOwner }));
+  const { LocationConstraint } = await asking('reach the bucket', awsRegion, call).catch((error: unknown) => {
+    throw storeFault(error, 'reach the bucket', awsRegion);
+  });
+  // The oldest region has no constraint. Source: S3 API reference, GetBucketLocation.
+  const where = LocationConstraint ?? 'us-east-1';
+  if (where !== awsRegion) throw new Fault('store_unavailable', `The vault's bucket lies in ${where}.`);
 }

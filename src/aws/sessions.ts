@@ -10,6 +10,7 @@ const SESSION_SECONDS = 3_600;
 const NAME_CHARACTERS_MAX = 64;
 
 export type AssumableRole = { roleArn: string; externalId: string };
+type SessionOptions = { name: string; policy: PolicyDocument; awsRegion: string };
 
 /** Session names stand in the customer's CloudTrail: ids only, 64 characters of the ones AWS takes. */
 export function sessionName(...ids: readonly string[]): string {
@@ -28,24 +29,23 @@ function minified(policy: PolicyDocument): string {
 }
 
 /**
- * Credentials of a session in a customer's account, narrowed to one step of a job. Called again, it gives a new session:
- * the SDK does so before the hour is over, so that long jobs go on.
- *
- * @throws Fault `role_not_assumable` when the role refuses
+ * Sessions of a role, each narrowed by a policy. Called again, it gives a new session: the SDK does so before the hour is over, so
+ * that long jobs go on. `refused` says what it means that the role refuses.
  */
-export function customerSession(
+function sessionsOf(
   sts: STSClient,
-  role: AssumableRole,
-  options: { name: string; policy: PolicyDocument; awsRegion: string },
+  role: { roleArn: string; externalId?: string },
+  { name, policy, awsRegion }: SessionOptions,
+  refused: (cause: unknown) => Fault,
 ): () => Promise<AwsCredentials> {
-  const Policy = minified(options.policy);
+  const Policy = minified(policy);
   return async () => {
     try {
       const { Credentials, AssumedRoleUser } = await sts.send(
         new AssumeRoleCommand({
           RoleArn: role.roleArn,
-          RoleSessionName: options.name,
-          ExternalId: role.externalId,
+          RoleSessionName: name,
+          ...(role.externalId === undefined ? {} : { ExternalId: role.externalId }),
           DurationSeconds: SESSION_SECONDS,
           Policy,
         }),
@@ -59,12 +59,38 @@ export function customerSession(
         ...(accountId === undefined ? {} : { accountId }),
       };
     } catch (error) {
-      if (awsErrorName(error) !== 'AccessDenied') throw toAwsFault(error, 'assume the role', options.awsRegion);
-      const message =
-        'The role cannot be assumed: it does not exist, or its trust policy does not name this cell with the External ID of the connection.';
-      throw new Fault('role_not_assumable', message, { cause: error, facts: { roleArn: role.roleArn } });
+      throw awsErrorName(error) === 'AccessDenied' ? refused(error) : toAwsFault(error, 'assume the role', awsRegion);
     }
   };
+}
+
+/**
+ * Credentials of a session in a customer's account, narrowed to one step of a job.
+ *
+ * @throws Fault `role_not_assumable` when the role refuses
+ */
+export function customerSession(
+  sts: STSClient,
+  role: AssumableRole,
+  options: SessionOptions,
+): () => Promise<AwsCredentials> {
+  return sessionsOf(sts, role, options, (cause) => {
+    const message =
+      'The role cannot be assumed: it does not exist, or its trust policy does not name this cell with the External ID of the connection.';
+    return new Fault('role_not_assumable', message, { cause, facts: { roleArn: role.roleArn } });
+  });
+}
+
+/**
+ * Credentials of one of the vault's principals in the cell's own account, narrowed to one tenant.
+ *
+ * @throws Fault `store_unavailable` when the role refuses: that is ours to mend
+ */
+export function vaultSession(sts: STSClient, roleArn: string, options: SessionOptions): () => Promise<AwsCredentials> {
+  return sessionsOf(sts, { roleArn }, options, (cause) => {
+    const message = 'A role of the vault cannot be assumed by the worker tier. Make the roles of the cell anew.';
+    return new Fault('store_unavailable', message, { cause, facts: { roleArn } });
+  });
 }
 
 export type Probe = 'accepted' | 'refused' | 'inconclusive';

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { REGIONS } from '../../regions/index.ts';
 import type { Region } from '../../regions/types.ts';
+import { vaultDocuments } from '../aws/policies/vault-account.ts';
 import { type CellResources, prepareCellAccount } from '../stranger/operator-account.ts';
 import { createSandboxControl, type SandboxControl } from '../stranger/sandbox-control.ts';
 import { until } from './api-client.ts';
@@ -59,7 +60,9 @@ async function cellEnvironment(region: Region, parts: Parts): Promise<Record<str
   const awsAccountId = cellAccountId(region);
   const root = await control.account(awsAccountId);
   const access = { endpoint: control.url, awsRegion: homeAwsRegion, credentials: root };
-  const resources: CellResources = await prepareCellAccount(access, cell, awsAccountId);
+  const resources: CellResources = await prepareCellAccount(access, cell, awsAccountId, (made) =>
+    vaultDocuments({ ...region, ...made, awsAccountId, dataKeyArns: [made.dataKeyArn] }, made.connectorRoleArn),
+  );
   const secrets = parts.secrets.cells[cell] as CellSecrets;
   const database = (role: string, password: string) =>
     `postgres://${role}:${password}@127.0.0.1:${postgres.port}/${cell}`;

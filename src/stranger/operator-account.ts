@@ -1,10 +1,17 @@
-import { CreateRoleCommand, EntityAlreadyExistsException, IAMClient, PutRolePolicyCommand } from '@aws-sdk/client-iam';
+import {
+  CreateRoleCommand,
+  EntityAlreadyExistsException,
+  IAMClient,
+  PutRolePolicyCommand,
+  UpdateAssumeRolePolicyCommand,
+} from '@aws-sdk/client-iam';
 import {
   CreateAliasCommand,
   CreateKeyCommand,
   DescribeKeyCommand,
   KMSClient,
   NotFoundException,
+  PutKeyPolicyCommand,
 } from '@aws-sdk/client-kms';
 import {
   CreateBucketCommand,
@@ -29,88 +36,82 @@ const ECS_TRUST = JSON.stringify({
   Statement: [{ Effect: 'Allow', Principal: { Service: 'ecs-tasks.amazonaws.com' }, Action: 'sts:AssumeRole' }],
 });
 
-type Statement = {
-  Effect: 'Allow' | 'Deny';
-  Action: string | string[];
-  Resource: string | string[];
-  Condition?: unknown;
+/** What the product asks its operator to put into the account, as data: none of it is the stranger's own. */
+export type VaultDocuments = {
+  roles: readonly { roleName: string; trustPolicy: unknown; policy: unknown }[];
+  connectorPolicy: unknown;
+  bucketPolicy: unknown;
+  dataKeyPolicy: unknown;
 };
-const policy = (Statement: Statement[]) => JSON.stringify({ Version: '2012-10-17', Statement });
 
-async function ensureRole(iam: IAMClient, RoleName: string, statements: Statement[]): Promise<void> {
-  await iam.send(new CreateRoleCommand({ RoleName, AssumeRolePolicyDocument: ECS_TRUST })).catch((error: unknown) => {
+async function ensureRole(iam: IAMClient, RoleName: string, policy: unknown, trust = ECS_TRUST): Promise<void> {
+  await iam.send(new CreateRoleCommand({ RoleName, AssumeRolePolicyDocument: trust })).catch(async (error: unknown) => {
     if (!(error instanceof EntityAlreadyExistsException)) throw error;
+    await iam.send(new UpdateAssumeRolePolicyCommand({ RoleName, PolicyDocument: trust }));
   });
-  await iam.send(new PutRolePolicyCommand({ RoleName, PolicyName: 'tier', PolicyDocument: policy(statements) }));
+  const PolicyDocument = JSON.stringify(policy);
+  await iam.send(new PutRolePolicyCommand({ RoleName, PolicyName: 'tier', PolicyDocument }));
 }
 
-async function ensureKey(kms: KMSClient, alias: string, keyPolicy: string): Promise<string> {
+/** The key of that alias; made where there is none. */
+async function ensureKey(kms: KMSClient, alias: string): Promise<string> {
   try {
     const { KeyMetadata } = await kms.send(new DescribeKeyCommand({ KeyId: alias }));
     return KeyMetadata?.Arn ?? '';
   } catch (error) {
     if (!(error instanceof NotFoundException)) throw error;
   }
-  const { KeyMetadata } = await kms.send(new CreateKeyCommand({ Description: alias, Policy: keyPolicy }));
+  const { KeyMetadata } = await kms.send(new CreateKeyCommand({ Description: alias }));
   await kms.send(new CreateAliasCommand({ AliasName: alias, TargetKeyId: KeyMetadata?.KeyId }));
   return KeyMetadata?.Arn ?? '';
 }
 
-/** A key that the account administers through IAM, and that nobody but `decrypter` ever decrypts with. */
-function keyPolicy(accountArn: string, decrypter: string): string {
-  return JSON.stringify({
-    Version: '2012-10-17',
-    Statement: [
-      { Sid: 'Account', Effect: 'Allow', Principal: { AWS: accountArn }, Action: 'kms:*', Resource: '*' },
-      {
-        Sid: 'OnlyTheWorkerDecrypts',
-        Effect: 'Deny',
-        Principal: '*',
-        Action: ['kms:Decrypt', 'kms:ReEncryptFrom'],
-        Resource: '*',
-        Condition: { ArnNotEquals: { 'aws:PrincipalArn': decrypter } },
-      },
-    ],
-  });
-}
+const setKeyPolicy = (kms: KMSClient, KeyId: string, policy: unknown) =>
+  kms.send(new PutKeyPolicyCommand({ KeyId, Policy: JSON.stringify(policy) }));
 
-async function ensureBucket(s3: S3Client, bucket: string, awsRegion: string, workerArn: string): Promise<void> {
+/** A key that the account administers through IAM, and that nobody but `decrypter` ever decrypts with. */
+const tokenKeyPolicy = (accountArn: string, decrypter: string) => ({
+  Version: '2012-10-17',
+  Statement: [
+    { Sid: 'Account', Effect: 'Allow', Principal: { AWS: accountArn }, Action: 'kms:*', Resource: '*' },
+    {
+      Sid: 'OnlyTheWorkerDecrypts',
+      Effect: 'Deny',
+      Principal: '*',
+      Action: ['kms:Decrypt', 'kms:ReEncryptFrom'],
+      Resource: '*',
+      Condition: { ArnNotEquals: { 'aws:PrincipalArn': decrypter } },
+    },
+  ],
+});
+
+/** Makes tokens' keys, and touches nothing of the vault. */
+const apiPolicy = (tokenKeyArn: string) => ({
+  Version: '2012-10-17',
+  Statement: [
+    { Effect: 'Allow', Action: ['kms:DescribeKey', 'kms:Encrypt', 'kms:GenerateDataKey'], Resource: tokenKeyArn },
+    { Effect: 'Deny', Action: ['kms:Decrypt', 'kms:ReEncrypt*', 'sts:AssumeRole', 's3:*'], Resource: '*' },
+  ],
+});
+
+async function ensureBucket(s3: S3Client, bucket: string, awsRegion: string): Promise<void> {
   const location =
     awsRegion === 'us-east-1' ? {} : { CreateBucketConfiguration: { LocationConstraint: awsRegion as 'eu-west-1' } };
   await s3.send(new CreateBucketCommand({ Bucket: bucket, ...location })).catch((error: unknown) => {
     if (!(error instanceof S3ServiceException && error.name === 'BucketAlreadyOwnedByYou')) throw error;
   });
   await s3.send(new PutBucketVersioningCommand({ Bucket: bucket, VersioningConfiguration: { Status: 'Suspended' } }));
-  const bucketArn = `arn:aws:s3:::${bucket}`;
-  const createOnly = {
-    Sid: 'CreateOnly',
-    Effect: 'Deny',
-    Principal: '*',
-    Action: 's3:PutObject',
-    Resource: `${bucketArn}/*`,
-    Condition: { Null: { 's3:if-none-match': 'true' } },
-  };
-  const onlyTheWorker = {
-    Sid: 'OnlyTheWorker',
-    Effect: 'Deny',
-    Principal: '*',
-    Action: ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'],
-    Resource: `${bucketArn}/*`,
-    Condition: { ArnNotEquals: { 'aws:PrincipalArn': workerArn } },
-  };
-  const document = { Version: '2012-10-17', Statement: [createOnly, onlyTheWorker] };
-  await s3.send(new PutBucketPolicyCommand({ Bucket: bucket, Policy: JSON.stringify(document) }));
 }
 
 /**
- * What an operator prepares in a cell's own account: a principal for each tier, the *data* and the *token* key, and a
- * bucket that takes new objects only. The API tier may make data keys and encrypt; only the worker decrypts, reads the
- * bucket and assumes customers' roles. Safe to repeat.
+ * What an operator prepares in a cell's own account: a principal for each tier, the *data* and the *token* key, a bucket, and the roles
+ * and policies that the product wants for these (`documentsOf`). Safe to repeat: an account of an earlier version is brought up to date.
  */
 export async function prepareCellAccount(
   access: AwsAccess,
   cell: string,
   awsAccountId: string,
+  documentsOf: (vault: Pick<CellResources, 'bucket' | 'dataKeyArn' | 'connectorRoleArn'>) => VaultDocuments,
 ): Promise<CellResources> {
   const config = { endpoint: access.endpoint, region: access.awsRegion, credentials: access.credentials };
   const [iam, kms, s3] = [
@@ -120,26 +121,19 @@ export async function prepareCellAccount(
   ];
   const names = { apiRoleName: `domicile-cell-${cell}-api`, connectorRoleName: `domicile-cell-${cell}-connector` };
   const connectorRoleArn = `arn:aws:iam::${awsAccountId}:role/${names.connectorRoleName}`;
-  const accountArn = `arn:aws:iam::${awsAccountId}:root`;
-  const dataKeyArn = await ensureKey(kms, `alias/domicile-${cell}-data`, keyPolicy(accountArn, connectorRoleArn));
-  const tokenKeyArn = await ensureKey(kms, `alias/domicile-${cell}-token`, keyPolicy(accountArn, connectorRoleArn));
+  const dataKeyArn = await ensureKey(kms, `alias/domicile-${cell}-data`);
+  const tokenKeyArn = await ensureKey(kms, `alias/domicile-${cell}-token`);
   const bucket = `domicile-${cell}-${awsAccountId}-vault`;
-  await ensureBucket(s3, bucket, access.awsRegion, connectorRoleArn);
-  const keys = [dataKeyArn, tokenKeyArn];
-  await ensureRole(iam, names.apiRoleName, [
-    { Effect: 'Allow', Action: ['kms:DescribeKey', 'kms:Encrypt', 'kms:GenerateDataKey'], Resource: keys },
-    { Effect: 'Deny', Action: ['kms:Decrypt', 'kms:ReEncrypt*', 'sts:AssumeRole', 's3:*'], Resource: '*' },
-  ]);
-  await ensureRole(iam, names.connectorRoleName, [
-    { Effect: 'Allow', Action: 'sts:AssumeRole', Resource: 'arn:aws:iam::*:role/domicile-*' },
-    { Effect: 'Allow', Action: ['kms:DescribeKey', 'kms:GenerateDataKey', 'kms:Decrypt'], Resource: dataKeyArn },
-    { Effect: 'Allow', Action: ['s3:ListBucket', 's3:GetBucketLocation'], Resource: `arn:aws:s3:::${bucket}` },
-    {
-      Effect: 'Allow',
-      Action: ['s3:GetObject', 's3:PutObject', 's3:DeleteObject'],
-      Resource: `arn:aws:s3:::${bucket}/*`,
-    },
-  ]);
+  await ensureBucket(s3, bucket, access.awsRegion);
+
+  const documents = documentsOf({ bucket, dataKeyArn, connectorRoleArn });
+  await ensureRole(iam, names.apiRoleName, apiPolicy(tokenKeyArn));
+  await ensureRole(iam, names.connectorRoleName, documents.connectorPolicy);
+  for (const { roleName, trustPolicy, policy } of documents.roles)
+    await ensureRole(iam, roleName, policy, JSON.stringify(trustPolicy));
+  await setKeyPolicy(kms, tokenKeyArn, tokenKeyPolicy(`arn:aws:iam::${awsAccountId}:root`, connectorRoleArn));
+  await setKeyPolicy(kms, dataKeyArn, documents.dataKeyPolicy);
+  await s3.send(new PutBucketPolicyCommand({ Bucket: bucket, Policy: JSON.stringify(documents.bucketPolicy) }));
   for (const client of [iam, kms, s3]) client.destroy();
   return { ...names, bucket, dataKeyArn, tokenKeyArn, connectorRoleArn };
 }

@@ -4,6 +4,7 @@ import { cleanUpPolicy, restorePolicy } from '../../src/aws/policies/restore-rol
 import * as restoring from '../../src/aws/policies/restore-session.ts';
 import { backupPolicy, type RoleScope, roleNameOf, trustPolicy } from '../../src/aws/policies/role.ts';
 import * as session from '../../src/aws/policies/session.ts';
+import { VAULT_PRINCIPALS, vaultSessionPolicy } from '../../src/aws/policies/vault-principals.ts';
 
 const scope: RoleScope = {
   partition: 'aws',
@@ -158,6 +159,21 @@ describe('a session policy', () => {
       ),
       { numRuns: 20 },
     );
+  });
+
+  test('of a principal of the vault is within 2,048 characters, with two data keys at once', () => {
+    const arn = 'arn:aws-us-gov:kms:us-gov-west-1:111111111111:key/mrk-1234567890abcdef1234567890abcdef';
+    const account = {
+      partition: 'aws-us-gov',
+      cell: 'abcdefghijklmnop',
+      awsAccountId: '111111111111',
+      bucket: 'x'.repeat(63),
+      dataKeyArns: [arn, arn],
+    };
+    for (const principal of VAULT_PRINCIPALS) {
+      const policy = vaultSessionPolicy(principal, account, 'ten_abcdefghijklmnop_01k9wq3v7hr2m5c8d4x6z0abcd');
+      expect(JSON.stringify(policy).length).toBeLessThanOrEqual(session.SESSION_POLICY_CHARACTERS_MAX);
+    }
   });
 
   test('of a reading step names its two snapshots and nothing else', () => {

@@ -1,9 +1,11 @@
 import { CreateRoleCommand, IAMClient } from '@aws-sdk/client-iam';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { openKeyService } from '../../src/aws/kms-keys.ts';
-import { openBlobStore } from '../../src/aws/s3-store.ts';
+import type { ServicePrincipal } from '../../src/aws/policies/vault-principals.ts';
+import { checkBucket, openBlobStore } from '../../src/aws/s3-store.ts';
 import { probeRole } from '../../src/aws/sessions.ts';
-import { openWorld, type World } from '../e2e/world.ts';
+import { inVault } from '../../src/cell/jobs/vault-principals.ts';
+import type { TenantVault } from '../../src/cell/jobs/worker.ts';
+import { CELL_ACCOUNT, openWorld, type World } from '../e2e/world.ts';
 
 let world: World;
 beforeAll(async () => {
@@ -11,61 +13,84 @@ beforeAll(async () => {
 });
 afterAll(() => world.close());
 
-const place = () => ({
-  bucket: world.resources.bucket,
-  expectedBucketOwner: '111111111112',
-  prefix: 't/ten_1/',
-  awsRegion: 'eu-central-1',
-});
-const store = (change = {}) => openBlobStore(world.worker.aws.for('eu-central-1'), { ...place(), ...change });
-const keys = () => openKeyService(world.worker.aws.for('eu-central-1').kms, world.resources.dataKeyArn, 'eu-central-1');
 const text = (value: string) => new TextEncoder().encode(value);
+const tenantId = 'ten_eu_1';
+/** Does something as one of the vault's principals, in this tenant. */
+const as = <T>(principal: ServicePrincipal, work: (vault: TenantVault) => Promise<T>) =>
+  inVault(world.worker, { principal, tenantId }, work);
+const INDEX = 'v1/vol-1/index/run-1';
 
 describe('the object store', () => {
   test('creates once, and says when an object is there already', async () => {
-    expect(await store().putNew('once', text('first'))).toBe('created');
-    expect(await store().putNew('once', text('second'))).toBe('exists');
-    expect(await store().get('once')).toEqual(text('first'));
+    await as('writer', async ({ store }) => {
+      expect(await store.putNew(`${INDEX}/once`, text('first'))).toBe('created');
+      expect(await store.putNew(`${INDEX}/once`, text('second'))).toBe('exists');
+      expect(await store.get(`${INDEX}/once`)).toEqual(text('first'));
+    });
   });
 
   test('reads ranges, lists in order, deletes, and knows what is missing', async () => {
-    for (const name of ['b', 'a', 'c']) await store().putNew(`list/${name}`, text(`object ${name}`));
-    expect(await store().get('list/a', { start: 7, length: 1 })).toEqual(text('a'));
-    const found: string[] = [];
-    for await (const { key } of store().list('list/')) found.push(key);
-    expect(found).toEqual(['list/a', 'list/b', 'list/c']);
-    await store().delete(['list/a', 'list/never-was']);
-    await expect(store().get('list/a')).rejects.toMatchObject({ code: 'object_missing' });
-    await expect(store().get('list/b', { start: 1_000, length: 5 })).rejects.toMatchObject({ code: 'object_corrupt' });
+    const within = 'v1/vol-2/index/run-1/';
+    await as('writer', async ({ store }) => {
+      for (const name of ['b', 'a', 'c']) await store.putNew(`${within}${name}`, text(`object ${name}`));
+    });
+    await as('deleter', async ({ store }) => {
+      expect(await store.get(`${within}a`, { start: 7, length: 1 })).toEqual(text('a'));
+      const found: string[] = [];
+      for await (const { key } of store.list(within)) found.push(key);
+      expect(found).toEqual(['a', 'b', 'c'].map((name) => `${within}${name}`));
+      await store.delete([`${within}a`, `${within}never-was`]);
+      await expect(store.get(`${within}a`)).rejects.toMatchObject({ code: 'object_missing' });
+      const beyond = store.get(`${within}b`, { start: 1_000, length: 5 });
+      await expect(beyond).rejects.toMatchObject({ code: 'object_corrupt' });
+    });
   });
 
-  test("a tenant's store does not reach another's", async () => {
-    await store().putNew('private', text('mine'));
-    await expect(store({ prefix: 't/ten_2/' }).get('private')).rejects.toMatchObject({ code: 'object_missing' });
+  test('tells what is missing from what it may not read, also beside a longer name', async () => {
+    const pack = 'v1/vol-3/packs/run-1/0/00000000-aa';
+    await as('writer', async ({ store }) => {
+      await store.putNew(pack, text('sealed'));
+      await expect(store.get(pack)).rejects.toMatchObject({ code: 'store_unavailable' });
+      await expect(store.get(pack.slice(0, -1))).rejects.toMatchObject({ code: 'object_missing' });
+      await expect(store.get(`${pack}a`)).rejects.toMatchObject({ code: 'object_missing' });
+    });
+    expect(await as('restorer', ({ store }) => store.get(pack))).toEqual(text('sealed'));
+  });
+
+  test('nothing is said to be missing where names may not be listed', async () => {
+    const outside = as('restorer', ({ store }) => store.get('v2/anything'));
+    await expect(outside).rejects.toMatchObject({ code: 'store_unavailable' });
   });
 
   test('a bucket of somebody else is not used', async () => {
-    await expect(store({ expectedBucketOwner: '999999999999' }).putNew('x', text('x'))).rejects.toMatchObject({
-      code: 'store_unavailable',
-    });
+    const clients = world.worker.aws.for('eu-central-1');
+    const place = {
+      bucket: world.resources.bucket,
+      expectedBucketOwner: '999999999999',
+      prefix: '',
+      awsRegion: 'eu-central-1',
+    };
+    const refused = { code: 'store_unavailable' };
+    await expect(openBlobStore(clients, place).putNew('x', text('x'))).rejects.toMatchObject(refused);
+    await expect(checkBucket(clients.s3, place)).rejects.toMatchObject(refused);
+    await checkBucket(clients.s3, { ...place, expectedBucketOwner: CELL_ACCOUNT });
   });
 });
 
 describe('the key service', () => {
-  const context = { cell: 'eu', tenant: 'ten_1', volume: 'vol-1', run: 'run-1', purpose: 'pack' as const };
+  const context = { cell: 'eu', tenant: tenantId, volume: 'vol-1', run: 'run-1', purpose: 'pack' as const };
   test('opens a key for its own tenant, volume, run and purpose only', async () => {
-    const { key, wrapped } = await keys().generate(context);
+    const { key, wrapped } = await as('writer', ({ keys }) => keys.generate(context));
     expect(key).toHaveLength(32);
-    expect(await keys().unwrap(wrapped, context)).toEqual(key);
-    for (const change of [
-      { tenant: 'ten_2' },
-      { volume: 'vol-2' },
-      { run: 'run-2' },
-      { purpose: 'index' as const },
-      { cell: 'us' },
-    ]) {
-      await expect(keys().unwrap(wrapped, { ...context, ...change })).rejects.toMatchObject({ code: 'wrong_key' });
-    }
+    await as('restorer', async ({ keys }) => {
+      expect(await keys.unwrap(wrapped, context)).toEqual(key);
+      for (const change of [{ volume: 'vol-2' }, { run: 'run-2' }, { purpose: 'index' as const }])
+        await expect(keys.unwrap(wrapped, { ...context, ...change })).rejects.toMatchObject({ code: 'wrong_key' });
+      for (const change of [{ tenant: 'ten_eu_2' }, { cell: 'us' }])
+        await expect(keys.unwrap(wrapped, { ...context, ...change })).rejects.toMatchObject({
+          code: 'key_unavailable',
+        });
+    });
   });
 });
 

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { regionOf } from '../../regions/index.ts';
 import { createAwsClients, tierCredentials } from '../../src/aws/clients.ts';
+import { vaultDocuments } from '../../src/aws/policies/vault-account.ts';
 import { backupKind } from '../../src/cell/jobs/backup.ts';
 import { discoverInstances } from '../../src/cell/jobs/discover.ts';
 import { restoreKind } from '../../src/cell/jobs/restore/job.ts';
@@ -23,6 +24,7 @@ import { type Json, startCell, type Tenant } from '../cell/harness.ts';
 
 export const TAG = { key: 'domicile:backup', value: 'true' };
 const AWS_REGION = 'eu-central-1';
+export const CELL_ACCOUNT = '111111111112';
 
 /** A sandbox AWS, the EU cell on a real PostgreSQL, and its worker, whose jobs run when a test says so. */
 export async function openWorld({ copyThreads = 0 } = {}) {
@@ -31,16 +33,21 @@ export async function openWorld({ copyThreads = 0 } = {}) {
   const dir = mkdtempSync(join(tmpdir(), 'e2e-'));
   const sandbox = await createSandbox({ dir });
   const control = createSandboxControl(sandbox.url, sandbox.adminToken);
-  const root = await control.account('111111111112');
+  const root = await control.account(CELL_ACCOUNT);
   const resources = await prepareCellAccount(
     { endpoint: sandbox.url, awsRegion: AWS_REGION, credentials: root },
     'eu',
-    '111111111112',
+    CELL_ACCOUNT,
+    (made) =>
+      vaultDocuments(
+        { ...region, ...made, awsAccountId: CELL_ACCOUNT, dataKeyArns: [made.dataKeyArn] },
+        made.connectorRoleArn,
+      ),
   );
   const cell = await startCell({ connectorRoleArn: resources.connectorRoleArn, clock: systemClock });
   const endpoints = { ec2: sandbox.url, ebs: sandbox.url, s3: sandbox.url, kms: sandbox.url, sts: sandbox.url };
   const credentials = tierCredentials({
-    uri: control.taskCredentialsUri('111111111112', resources.connectorRoleName),
+    uri: control.taskCredentialsUri(CELL_ACCOUNT, resources.connectorRoleName),
     authorizationToken: sandbox.adminToken,
   });
   const waiting: CellJob[] = [];
@@ -53,7 +60,7 @@ export async function openWorld({ copyThreads = 0 } = {}) {
     enqueue: async (_tx, job) => void waiting.push(job),
     aws: createAwsClients({ region, credentials, endpoints }),
     endpoints,
-    vault: { bucket: resources.bucket, bucketOwner: '111111111112', dataKeyArn: resources.dataKeyArn },
+    vault: { bucket: resources.bucket, bucketOwner: CELL_ACCOUNT, dataKeyArn: resources.dataKeyArn },
     lanes: copyThreads === 0 ? null : createLanePool({ region, endpoints, count: copyThreads }),
   };
   const handle = (job: CellJob): Promise<void> => {

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { CreateKeyCommand, DisableKeyCommand } from '@aws-sdk/client-kms';
 import {
+  CopyObjectCommand,
   CreateBucketCommand,
   DeleteBucketCommand,
   DeleteObjectCommand,
@@ -11,6 +12,7 @@ import {
   type GetObjectCommandInput,
   HeadObjectCommand,
   ListBucketsCommand,
+  ListObjectVersionsCommand,
   ListObjectsV2Command,
   paginateListObjectsV2,
   PutBucketPolicyCommand,
@@ -181,12 +183,49 @@ describe('a bucket', () => {
     const { as, put } = await vault();
     await put('ten_1/a', 'x');
     await put('ten_2/a', 'x');
+    await put('ten_1/../ten_2/b', 'a key is no path');
     const role = await as(allow('s3:GetObject', `arn:aws:s3:::${Bucket}/ten_1/*`));
     const read = (Key: string) => errorOf(role.s3.send(new GetObjectCommand({ Bucket, Key })));
     expect(await read('ten_1/a')).toBeNull();
     expect(await read('ten_2/a')).toBe('AccessDenied');
-    expect(await read('ten_1/../ten_2/a')).toBe('NoSuchKey');
+    expect(await read('ten_1/../ten_2/b')).toBeNull();
     expect(await errorOf(role.s3.send(new ListObjectsV2Command({ Bucket })))).toBe('AccessDenied');
+  });
+
+  test('tells that a key is not there only to who may list all of it', async () => {
+    const { as, s3 } = await vault();
+    const reading = allow('s3:*Object*', `arn:aws:s3:::${Bucket}/*`);
+    const listing = allow('s3:ListBucket', `arn:aws:s3:::${Bucket}`);
+    const told = async (...statements: object[]) => {
+      const role = await as(...statements);
+      const copy = new CopyObjectCommand({ Bucket, Key: 'copy', CopySource: `${Bucket}/none` });
+      return [
+        await errorOf(role.s3.send(new GetObjectCommand({ Bucket, Key: 'none' }))),
+        await errorOf(role.s3.send(new HeadObjectCommand({ Bucket, Key: 'none' }))),
+        await errorOf(role.s3.send(copy)),
+      ];
+    };
+    const refused = ['AccessDenied', 'Unknown', 'AccessDenied']; // HEAD has no body to say more than 403.
+    expect(await told(reading)).toEqual(refused);
+    expect(await told(reading, { ...listing, Condition: { StringLike: { 's3:prefix': 'n*' } } })).toEqual(refused);
+    expect(await told(reading, listing)).toEqual(['NoSuchKey', 'NotFound', 'NoSuchKey']);
+    expect(await errorOf(s3.send(new GetObjectCommand({ Bucket, Key: 'none' })))).toBe('NoSuchKey');
+  });
+
+  test('lists to a role only the prefix that its policy names', async () => {
+    const { as, put } = await vault();
+    await put('ten_1/a', 'x');
+    const within = { StringLike: { 's3:prefix': 'ten_1/*' } };
+    const role = await as({
+      ...allow(['s3:ListBucket', 's3:ListBucketVersions'], `arn:aws:s3:::${Bucket}`),
+      Condition: within,
+    });
+    const list = (Prefix?: string) => errorOf(role.s3.send(new ListObjectsV2Command({ Bucket, Prefix })));
+    expect(await list('ten_1/')).toBeNull();
+    for (const prefix of ['ten_2/', 'ten_1', '', undefined]) expect(await list(prefix)).toBe('AccessDenied');
+    const versions = (Prefix: string) => errorOf(role.s3.send(new ListObjectVersionsCommand({ Bucket, Prefix })));
+    expect(await versions('ten_1/')).toBeNull();
+    expect(await versions('ten_2/')).toBe('AccessDenied');
   });
 });
 

@@ -43,6 +43,11 @@ const PLANTED: [string, Source, string][] = [
     { path: 'src/cell/services/x.ts', text: "import { a } from '../jobs/backup.ts';" },
     'only enqueues',
   ],
+  [
+    'the operator taking our clients along',
+    { path: 'src/local/x.ts', text: "import { a } from '../aws/clients.ts';" },
+    'documents, not our clients',
+  ],
   ['an SDK outside aws', { path: 'src/cell/x.ts', text: "import { S3 } from '@aws-sdk/client-s3';" }, 'AWS SDK'],
   ['a clock of its own', { path: 'src/cell/x.ts', text: 'const t = Date.now();' }, 'Clock'],
   ['randomness of its own', { path: 'src/cell/x.ts', text: 'const r = Math.random();' }, 'crypto'],

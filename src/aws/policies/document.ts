@@ -7,6 +7,7 @@ export type Statement = {
   Principal?: { AWS: string };
   Action: string | readonly string[];
   Resource?: string | readonly string[];
+  NotResource?: string | readonly string[];
   Condition?: Record<string, Record<string, string | readonly string[]>>;
 };
 

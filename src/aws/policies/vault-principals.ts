@@ -34,8 +34,10 @@ const objects = (reach: Reach, ...kinds: readonly string[]) =>
 
 /** What a point is described by, and the keys to it: of the key objects, those named `index`. */
 const MANIFESTS = ['roots/*', 'index/*', 'keys/*/index'];
-const ALL = ['packs/*', 'index/*', 'roots/*', 'keys/*'];
 const LOCKABLE = ['packs/*', 'index/*', 'roots/*'];
+const ALL = [...LOCKABLE, 'keys/*'];
+/** How far a run in progress has come: its writer's own notes, of no use to anybody else. */
+const CHECKPOINTS = 'checkpoints/*';
 
 const allow = (
   Action: string | readonly string[],
@@ -52,6 +54,12 @@ const allow = (
 const list = (reach: Reach, action = 's3:ListBucket') =>
   allow(action, [bucketArn(reach)], { StringLike: { 's3:prefix': `t/${reach.tenant}/v1/*` } });
 
+/** Locks of what may be locked, to be made or made longer. Keys never: those go when data is erased. */
+const lock = (reach: Reach) =>
+  allow('s3:PutObjectRetention', objects(reach, ...LOCKABLE), {
+    NumericLessThanEquals: { 's3:object-lock-remaining-retention-days': String(LOCK_DAYS_MAX) },
+  });
+
 /** The data keys, for these purposes of this tenant's keys. */
 const keys = (reach: Reach, actions: readonly string[], purposes: readonly string[]) =>
   allow(
@@ -64,10 +72,14 @@ const keys = (reach: Reach, actions: readonly string[], purposes: readonly strin
   );
 
 const RIGHTS: Record<VaultPrincipal, (reach: Reach) => Statement[]> = {
-  /** Makes keys and objects; opens manifests to build on. No pack opens to it, not even its own of yesterday. */
+  /**
+   * Makes keys and objects; opens manifests to build on. No pack opens to it, not even its own of yesterday. A put that locks takes the
+   * right to lock, which S3 does not tell from the right to make a lock longer.
+   */
   writer: (reach) => [
-    allow('s3:PutObject', objects(reach, ...ALL), { Null: { 's3:if-none-match': 'false' } }),
-    allow('s3:GetObject', objects(reach, ...MANIFESTS)),
+    allow('s3:PutObject', objects(reach, ...ALL, CHECKPOINTS), { Null: { 's3:if-none-match': 'false' } }),
+    allow('s3:GetObject', objects(reach, ...MANIFESTS, CHECKPOINTS)),
+    lock(reach),
     list(reach),
     keys(reach, ['GenerateDataKey'], ['pack', 'index', 'configuration']),
     keys(reach, ['Decrypt'], ['index']),
@@ -84,18 +96,13 @@ const RIGHTS: Record<VaultPrincipal, (reach: Reach) => Statement[]> = {
   ],
   /** Finds out by the manifests what nothing refers to. In a bucket with versions it leaves markers, and destroys nothing. */
   deleter: (reach) => [
-    allow('s3:DeleteObject', objects(reach, ...ALL)),
+    allow('s3:DeleteObject', objects(reach, ...ALL, CHECKPOINTS)),
     allow('s3:GetObject', objects(reach, ...MANIFESTS)),
     list(reach),
     keys(reach, ['Decrypt'], ['index']),
   ],
-  /** Makes locks longer, never of keys: those go when data is erased. */
-  extender: (reach) => [
-    allow('s3:PutObjectRetention', objects(reach, ...LOCKABLE), {
-      NumericLessThanEquals: { 's3:object-lock-remaining-retention-days': String(LOCK_DAYS_MAX) },
-    }),
-    list(reach),
-  ],
+  /** Makes locks longer, and sees what there is to lock. */
+  extender: (reach) => [lock(reach), list(reach)],
   /** Wraps keys anew, and destroys them. Reads nothing that they open. */
   'key-admin': (reach) => [
     allow(['s3:GetObject', 's3:DeleteObject', 's3:DeleteObjectVersion'], objects(reach, 'keys/*')),
@@ -110,12 +117,21 @@ const RIGHTS: Record<VaultPrincipal, (reach: Reach) => Statement[]> = {
 export const vaultRolePolicy = (principal: VaultPrincipal, account: VaultAccount): PolicyDocument =>
   policyDocument(...RIGHTS[principal]({ ...account, tenant: ANY }));
 
-/** The same over one tenant: a session's, whatever its role could do. */
-export const vaultSessionPolicy = (
-  principal: VaultPrincipal,
-  account: VaultAccount,
-  tenantId: string,
-): PolicyDocument => policyDocument(...RIGHTS[principal]({ ...account, tenant: tenantId }));
+/**
+ * A session's policy: its role's actions, within one tenant. AWS allows what both documents allow, so kinds of objects and conditions of
+ * puts stand in the role's alone: said twice they would be longer than a session's policy may be.
+ */
+export function vaultSessionPolicy(principal: VaultPrincipal, account: VaultAccount, tenantId: string): PolicyDocument {
+  const reach = { ...account, tenant: tenantId };
+  const rights = RIGHTS[principal](reach);
+  const within = `${bucketArn(reach)}/`;
+  const isOfObjects = ({ Resource }: Statement) => [Resource].flat().every((arn) => arn?.startsWith(within));
+  const actions = rights.filter(isOfObjects).flatMap(({ Action }) => Action);
+  return policyDocument(
+    allow([...new Set(actions)], [`${within}t/${tenantId}/v1/*`]),
+    ...rights.filter((statement) => !isOfObjects(statement)),
+  );
+}
 
 type RolePlace = Pick<VaultAccount, 'partition' | 'cell' | 'awsAccountId'>;
 

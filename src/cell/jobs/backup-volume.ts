@@ -10,7 +10,8 @@ import { volumeBases } from '../db/schema/recovery-points.ts';
 import { inTenant } from '../db/tenancy.ts';
 import { backupLanes } from './lane-use.ts';
 import type { PointAbout, VolumeAbout } from './point-about.ts';
-import { type ConnectionRow, inAccount, stepOf, vaultOf, type Worker } from './worker.ts';
+import { inVault } from './vault-principals.ts';
+import { type ConnectionRow, inAccount, stepOf, type Worker } from './worker.ts';
 
 export type VolumeTask = {
   connection: ConnectionRow;
@@ -70,9 +71,10 @@ export async function copyVolume(worker: Worker, task: VolumeTask): Promise<Poin
       about,
     };
     const { signal, onProgress } = task;
-    const vault = vaultOf(worker, connection.tenantId);
-    const lanes = backupLanes(worker, vault, clients, { awsRegion, snapshotId: snapshot.snapshotId });
-    const stored = await backupVolume({ ...vault, ...lanes }, input, { signal, onProgress });
+    const stored = await inVault(worker, { principal: 'writer', tenantId: connection.tenantId }, (vault) => {
+      const lanes = backupLanes(worker, vault, clients, { awsRegion, snapshotId: snapshot.snapshotId });
+      return backupVolume({ ...vault, ...lanes }, input, { signal, onProgress });
+    });
     return {
       volumeId: volume.volumeId,
       kind: stored.kind,

@@ -9,7 +9,8 @@ import { deletionRequests, recoveryPoints, volumeBases } from '../db/schema/reco
 import { inTenant } from '../db/tenancy.ts';
 import { tryLockInstance } from './claim.ts';
 import { deleteKeptSnapshots } from './kept-snapshots.ts';
-import { vaultOf, type Worker } from './worker.ts';
+import { inVault } from './vault-principals.ts';
+import type { Worker } from './worker.ts';
 
 const DAY_MS = 86_400_000;
 
@@ -146,18 +147,16 @@ async function pruneVolume(tx: Tx, worker: Worker, volume: VolumeRef): Promise<b
     .where(
       and(eq(backupJobs.tenantId, tenantId), inArray(backupJobs.state, ['CREATED', 'PENDING', 'RUNNING', 'ABORTING'])),
     );
-  const { store, keys } = vaultOf(worker, tenantId);
-  const plan = await planPrune(
-    { store, keys, clock: worker.clock },
-    {
-      cell: worker.region.cell,
-      tenantId,
-      volumeId,
-      manifestKeysToKeep: [...new Set([...manifests, ...bases.map((base) => base.manifestKey)])],
-      openRunIds: open.map((job) => job.id),
-    },
+  const input = {
+    cell: worker.region.cell,
+    tenantId,
+    volumeId,
+    manifestKeysToKeep: [...new Set([...manifests, ...bases.map((base) => base.manifestKey)])],
+    openRunIds: open.map((job) => job.id),
+  };
+  await inVault(worker, { principal: 'deleter', tenantId }, async ({ store, keys }) =>
+    executePrune(await planPrune({ store, keys, clock: worker.clock }, input), store),
   );
-  await executePrune(plan, store);
   return true;
 }
 

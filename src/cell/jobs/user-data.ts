@@ -3,7 +3,8 @@ import { captureStep } from '../../aws/policies/session.ts';
 import { isFault } from '../../core/faults.ts';
 import { openText, sealText } from '../../crypto/sealed-text.ts';
 import type { KeyContext } from '../../vault/ports.ts';
-import { type ConnectionRow, inAccount, stepOf, vaultOf, type Worker } from './worker.ts';
+import { inVault } from './vault-principals.ts';
+import { type ConnectionRow, inAccount, stepOf, type Worker } from './worker.ts';
 
 type Owner = { tenantId: string; instanceId: string; jobId: string };
 
@@ -36,7 +37,8 @@ export async function captureUserData(
   });
   if (text === undefined || text === null) return text;
   const context = contextOf(worker, source);
-  const { key, wrapped } = await vaultOf(worker, source.tenantId).keys.generate(context);
+  const asWriter = { principal: 'writer', tenantId: source.tenantId } as const;
+  const { key, wrapped } = await inVault(worker, asWriter, ({ keys }) => keys.generate(context));
   const { nonce, sealed } = sealText(key, placeOf(context), text);
   const base64 = (bytes: Uint8Array) => Buffer.from(bytes).toString('base64');
   return { wrappedKey: base64(wrapped), nonce: base64(nonce), sealed: base64(sealed) };
@@ -45,7 +47,9 @@ export async function captureUserData(
 /** Base64 of the user data, as EC2 takes it. */
 export async function openUserData(worker: Worker, owner: Owner, box: SealedText): Promise<string> {
   const context = contextOf(worker, owner);
-  const key = await vaultOf(worker, owner.tenantId).keys.unwrap(Buffer.from(box.wrappedKey, 'base64'), context);
+  const asRestorer = { principal: 'restorer', tenantId: owner.tenantId } as const;
+  const wrapped = Buffer.from(box.wrappedKey, 'base64');
+  const key = await inVault(worker, asRestorer, ({ keys }) => keys.unwrap(wrapped, context));
   const bytes = { nonce: Buffer.from(box.nonce, 'base64'), sealed: Buffer.from(box.sealed, 'base64') };
   return openText(key, placeOf(context), bytes);
 }

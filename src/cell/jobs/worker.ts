@@ -2,11 +2,10 @@ import type { Region } from '../../../regions/types.ts';
 import { type AwsClients, createAwsClients, type RegionalClients } from '../../aws/clients.ts';
 import type { AwsCredentials } from '../../aws/data-clients.ts';
 import type { Endpoints } from '../../aws/endpoints.ts';
-import { openKeyService } from '../../aws/kms-keys.ts';
 import type { PolicyDocument } from '../../aws/policies/document.ts';
 import { cleanUpRoleNameOf, roleArn } from '../../aws/policies/role.ts';
 import type { Step } from '../../aws/policies/session.ts';
-import { openBlobStore, type StorePlace } from '../../aws/s3-store.ts';
+import type { StorePlace } from '../../aws/s3-store.ts';
 import { type AssumableRole, customerSession, sessionName } from '../../aws/sessions.ts';
 import type { Clock } from '../../core/clock.ts';
 import { Fault } from '../../core/faults.ts';
@@ -123,16 +122,3 @@ export type TenantVault = {
   place: StorePlace;
   credentials: () => Promise<AwsCredentials>;
 };
-
-export function vaultOf(worker: Worker, tenantId: string): TenantVault {
-  const { homeAwsRegion } = worker.region;
-  const clients = worker.aws.for(homeAwsRegion);
-  const { bucket, bucketOwner, dataKeyArn } = worker.vault;
-  const place = { bucket, expectedBucketOwner: bucketOwner, prefix: `t/${tenantId}/`, awsRegion: homeAwsRegion };
-  return {
-    place,
-    credentials: () => clients.s3.config.credentials(),
-    store: openBlobStore(clients, place),
-    keys: openKeyService(clients.kms, dataKeyArn, homeAwsRegion),
-  };
-}

@@ -1,6 +1,6 @@
 import type { AwsResponse } from '../service.ts';
 import { lockKeys, lockOfNew } from './locks.ts';
-import { versionHeader, versionOf } from './object-lookup.ts';
+import { readVersionOf, versionHeader } from './object-lookup.ts';
 import type { StoredObject } from './objects.ts';
 import { type Ask, bucketOf, requireS3, s3Error, xmlAnswer } from './request.ts';
 import { checkPreconditions, keptHeaders, newVersion, preconditionsOf, requireSseKey, sseHeaders } from './writes.ts';
@@ -19,7 +19,7 @@ function sourceOf(ask: Ask): { ask: Ask; object: StoredObject } {
   const source = { ...ask, bucketName, key, request: { ...request, query, headers } };
   const bucket = bucketOf(source);
   requireS3(source, bucket, query.has('versionId') ? 'GetObjectVersion' : 'GetObject');
-  const object = versionOf(source, bucket);
+  const object = readVersionOf(source, bucket);
   const ifMatch = headers.get('x-amz-copy-source-if-match');
   if (ifMatch !== null && ifMatch !== object.etag)
     throw s3Error('PreconditionFailed', 412, 'At least one of the pre-conditions you specified did not hold');

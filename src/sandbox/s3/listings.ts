@@ -9,10 +9,16 @@ const pageSize = (query: URLSearchParams) => Math.min(PAGE_MAX, Number(query.get
 const writer = (query: URLSearchParams) =>
   query.get('encoding-type') === 'url' ? encodeURIComponent : (key: string) => key;
 
+/** The condition keys of a listing: present when the request says so. Source: service authorization reference for S3. */
+function listingKeys(query: URLSearchParams): Record<string, string> {
+  const names = ['prefix', 'delimiter', 'max-keys'].filter((name) => query.has(name));
+  return Object.fromEntries(names.map((name) => [`s3:${name}`, query.get(name) ?? '']));
+}
+
 /** ListObjectsV2. The continuation token is the last key, so that pages stay right while objects come and go. */
 export function listObjects(ask: Ask): AwsResponse {
   const bucket = bucketOf(ask);
-  requireS3(ask, bucket, 'ListBucket');
+  requireS3(ask, bucket, 'ListBucket', listingKeys(ask.request.query));
   const { query } = ask.request;
   const prefix = query.get('prefix') ?? '';
   const delimiter = query.get('delimiter') ?? '';
@@ -70,7 +76,7 @@ function versionsAfter(all: readonly Listed[], keyMarker: string | null, idMarke
 /** ListObjectVersions: every version and delete marker. */
 export function listVersions(ask: Ask): AwsResponse {
   const bucket = bucketOf(ask);
-  requireS3(ask, bucket, 'ListBucketVersions');
+  requireS3(ask, bucket, 'ListBucketVersions', listingKeys(ask.request.query));
   const { query } = ask.request;
   const prefix = query.get('prefix') ?? '';
   const written = writer(query);

@@ -1,5 +1,5 @@
 import { type Bucket, currentOf, type StoredObject } from './objects.ts';
-import { type Ask, s3Error } from './request.ts';
+import { type Ask, requireS3, s3Error } from './request.ts';
 
 /**
  * The version that a request names, or the current one.
@@ -23,6 +23,19 @@ export function versionOf({ request, key }: Ask, bucket: Bucket): StoredObject {
       ResourceType: 'DeleteMarker',
     });
   return version;
+}
+
+/**
+ * The same for a request that reads: only who may list the bucket is told that no object has this key. All of the bucket, for the
+ * question names no prefix. Source: S3 API reference, GetObject, "Permissions"; that a right to list which depends on `s3:prefix` is not
+ * enough is our reading.
+ *
+ * @throws AwsError also AccessDenied
+ */
+export function readVersionOf(ask: Ask, bucket: Bucket): StoredObject {
+  const isNamed = ask.request.query.has('versionId');
+  if (!isNamed && !currentOf(bucket, ask.key)) requireS3({ ...ask, key: '' }, bucket, 'ListBucket');
+  return versionOf(ask, bucket);
 }
 
 export const namedVersion = (bucket: Bucket, key: string, versionId: string): StoredObject | undefined =>

@@ -1,7 +1,7 @@
 import type { AwsResponse } from '../service.ts';
 import { checksums } from './checksums.ts';
 import { lockHeaders, lockKeys, lockOfNew } from './locks.ts';
-import { versionHeader, versionOf } from './object-lookup.ts';
+import { readVersionOf, versionHeader } from './object-lookup.ts';
 import type { Bucket, StoredObject } from './objects.ts';
 import { type Ask, bucketOf, requireS3, s3Error, xmlAnswer } from './request.ts';
 import { checkPreconditions, keptHeaders, newVersion, preconditionsOf, requireSseKey, sseHeaders } from './writes.ts';
@@ -36,7 +36,7 @@ function found(ask: Ask, action = 'GetObject'): { bucket: Bucket; object: Stored
   const versionId = ask.request.query.get('versionId');
   if (versionId === null) requireS3(ask, bucket, action);
   else requireS3(ask, bucket, action.replace('Object', 'ObjectVersion'), { 's3:VersionId': versionId });
-  return { bucket, object: versionOf(ask, bucket) };
+  return { bucket, object: readVersionOf(ask, bucket) };
 }
 
 const objectHeaders = (ask: Ask, bucket: Bucket, object: StoredObject) => ({

@@ -10,7 +10,7 @@ import { isFault } from '../../../core/faults.ts';
 import { storedBlocks } from '../../../vault/manifest.ts';
 import type { Check, RestoreCost } from '../../db/schema/jobs.ts';
 import { licenceOf } from '../../services/restore-rules.ts';
-import { vaultOf } from '../worker.ts';
+import { inVault } from '../vault-principals.ts';
 import { inTarget, optionsOf, type RestoreContext, targetKey } from './context.ts';
 import { costOf } from './cost.ts';
 import { instanceInPlace } from './in-place.ts';
@@ -202,18 +202,21 @@ const place: Finding = async (context) => {
 };
 
 async function cost({ worker, row, point, volumes }: Context): Promise<RestoreCost> {
-  const priced = [];
-  for (const volume of volumes) {
-    const { manifestKey, volumeId } = volume;
-    const scope = { cell: worker.region.cell, tenantId: row.tenantId, volumeId };
-    const blocks =
-      point.storage === 'account' || manifestKey === null
-        ? 0
-        : await storedBlocks(vaultOf(worker, row.tenantId), { ...scope, manifestKey });
-    const options = optionsOf(row, volumeId);
+  const { tenantId } = row;
+  const stored = await inVault(worker, { principal: 'restorer', tenantId }, async (vault) => {
+    const blocks = [];
+    for (const { manifestKey, volumeId } of volumes) {
+      const scope = { cell: worker.region.cell, tenantId, volumeId };
+      const none = point.storage === 'account' || manifestKey === null;
+      blocks.push(none ? 0 : await storedBlocks(vault, { ...scope, manifestKey }));
+    }
+    return blocks;
+  });
+  const priced = volumes.map((volume, i) => {
+    const options = optionsOf(row, volume.volumeId);
     const sizeGiB = options?.sizeGiB ?? Math.ceil(volume.volumeBytes / GIB);
-    priced.push({ blocks, sizeGiB, volumeType: options?.volumeType ?? volume.volumeType });
-  }
+    return { blocks: stored[i] ?? 0, sizeGiB, volumeType: options?.volumeType ?? volume.volumeType };
+  });
   return costOf({ type: row.type, volumes: priced });
 }
 

@@ -8,7 +8,7 @@ import { BLOCK_BYTES, type Progress } from '../../../vault/ports.ts';
 import { restoreVolume } from '../../../vault/restore.ts';
 import type { PointVolume } from '../../db/schema/recovery-points.ts';
 import { restoreLanes } from '../lane-use.ts';
-import { vaultOf } from '../worker.ts';
+import { inVault } from '../vault-principals.ts';
 import { inTarget, type RestoreContext, targetKey, tokenOf } from './context.ts';
 
 const GIB = 2 ** 30;
@@ -61,9 +61,11 @@ function write(
       });
       const input = manifestOf(context, volume);
       const options = { signal, onProgress };
-      const vault = vaultOf(worker, row.tenantId);
-      const lanes = restoreLanes(worker, vault, clients, { awsRegion, snapshotId });
-      return (await restoreVolume({ ...vault, ...lanes }, input, sink, options)).blocksWritten;
+      const restored = await inVault(worker, { principal: 'restorer', tenantId: row.tenantId }, (vault) => {
+        const lanes = restoreLanes(worker, vault, clients, { awsRegion, snapshotId });
+        return restoreVolume({ ...vault, ...lanes }, input, sink, options);
+      });
+      return restored.blocksWritten;
     },
   );
 }
@@ -74,8 +76,11 @@ function manifestOf({ worker, row }: RestoreContext, { manifestKey, volumeId }: 
   return { cell: worker.region.cell, tenantId: row.tenantId, volumeId, manifestKey };
 }
 
-const blocksOf = (context: RestoreContext, volume: PointVolume): Promise<number> =>
-  storedBlocks(vaultOf(context.worker, context.row.tenantId), manifestOf(context, volume));
+function blocksOf(context: RestoreContext, volume: PointVolume): Promise<number> {
+  const { worker, row } = context;
+  const asRestorer = { principal: 'restorer', tenantId: row.tenantId } as const;
+  return inVault(worker, asRestorer, (vault) => storedBlocks(vault, manifestOf(context, volume)));
+}
 
 /**
  * From the vault into a new snapshot. Tried again, it goes on with the same snapshot: blocks that were put are put again,

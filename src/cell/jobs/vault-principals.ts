@@ -1,0 +1,56 @@
+import { createAwsClients } from '../../aws/clients.ts';
+import { openKeyService } from '../../aws/kms-keys.ts';
+import {
+  type ServicePrincipal,
+  type VaultAccount,
+  vaultRoleArn,
+  vaultSessionPolicy,
+} from '../../aws/policies/vault-principals.ts';
+import { openBlobStore } from '../../aws/s3-store.ts';
+import { sessionName, vaultSession } from '../../aws/sessions.ts';
+import type { TenantVault, Worker } from './worker.ts';
+
+/** The vault of this worker's cell. */
+function accountOf({ region, vault }: Worker): VaultAccount {
+  const { partition, cell } = region;
+  return {
+    partition,
+    cell,
+    awsAccountId: vault.bucketOwner,
+    bucket: vault.bucket,
+    dataKeyArns: [vault.dataKeyArn],
+  };
+}
+
+/**
+ * Runs `work` on one tenant's part of the vault as one of its principals: the worker's own role can neither read nor write there.
+ * What the principal may not do for this tenant, AWS refuses.
+ */
+export async function inVault<T>(
+  worker: Worker,
+  { principal, tenantId }: { principal: ServicePrincipal; tenantId: string },
+  work: (vault: TenantVault) => Promise<T>,
+): Promise<T> {
+  const { region, endpoints } = worker;
+  const awsRegion = region.homeAwsRegion;
+  const account = accountOf(worker);
+  const credentials = vaultSession(worker.aws.for(awsRegion).sts, vaultRoleArn(account, principal), {
+    name: sessionName('domicile', principal, tenantId),
+    policy: vaultSessionPolicy(principal, account, tenantId),
+    awsRegion,
+  });
+  const { bucket, bucketOwner, dataKeyArn } = worker.vault;
+  const place = { bucket, expectedBucketOwner: bucketOwner, prefix: `t/${tenantId}/`, awsRegion };
+  const aws = createAwsClients({ region, credentials, endpoints });
+  const clients = aws.for(awsRegion);
+  try {
+    return await work({
+      place,
+      credentials: () => clients.s3.config.credentials(),
+      store: openBlobStore(clients, place),
+      keys: openKeyService(clients.kms, dataKeyArn, awsRegion),
+    });
+  } finally {
+    aws.destroy();
+  }
+}
