@@ -23,6 +23,12 @@ export const storage = z.enum(['vault', 'account']).openapi({
     '`vault`: blocks are copied into the cell. `account`: recovery points stay EBS snapshots of the account, and its role has no right to read a block.',
 });
 
+/** Among which volumes equal blocks are stored once. */
+export const dedup = z.enum(['volume', 'tenant']).openapi({
+  description:
+    '`volume`: a volume names blocks of its own only, and its keys can be destroyed by themselves. `tenant`: it may also name blocks of other volumes of connections with `tenant`: less is stored, and destroying the keys of one volume destroys those blocks of the others too.',
+});
+
 /** A policy document as JSON, ready for IAM. */
 export const policyDocument = z
   .record(z.string(), z.unknown())
@@ -46,6 +52,7 @@ export const connectionCreate = z
       .optional(),
     kmsKeyArns: z.array(kmsKeyArn).max(64).optional(),
     storage,
+    dedup: dedup.default('volume'),
     restore: z.boolean().default(false).openapi({ description: 'Also ask for the rights that restores need' }),
     restoreInPlace: z
       .boolean()
@@ -56,7 +63,9 @@ export const connectionCreate = z
         'Also ask for a role that deletes what restore jobs made and no longer need. Without it a job lists what is left.',
     }),
   })
-  .superRefine(({ restore, restoreInPlace, cleanUp }, context) => {
+  .superRefine(({ storage: where, dedup: among, restore, restoreInPlace, cleanUp }, context) => {
+    if (among === 'tenant' && where !== 'vault')
+      context.addIssue({ code: 'custom', path: ['dedup'], message: 'needs storage: vault' });
     const needy = { restoreInPlace, cleanUp };
     for (const [name, wanted] of Object.entries(needy))
       if (wanted && !restore) context.addIssue({ code: 'custom', path: [name], message: 'needs restore: true' });
@@ -74,6 +83,7 @@ export const connectionSchema = z
     vpcIds: z.array(z.string()),
     kmsKeyArns: z.array(z.string()),
     storage,
+    dedup,
     restore: z.boolean(),
     restoreInPlace: z.boolean(),
     cleanUp: z.boolean(),

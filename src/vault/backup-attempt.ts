@@ -1,6 +1,6 @@
 import type { Clock } from '../core/clock.ts';
 import { Fault } from '../core/faults.ts';
-import { fromHex, toHex } from '../crypto/bytes.ts';
+import { toHex } from '../crypto/bytes.ts';
 import type { NonceMonitor } from '../crypto/nonce-monitor.ts';
 import { FORMAT } from '../crypto/object-key.ts';
 import { type BackupInput, type BackupPlan, type BackupResult, committedRun, resultOf } from './backup-plan.ts';
@@ -245,13 +245,14 @@ export async function runAttempt(
   const { source } = input;
   const { reader, checkpoint } = plan;
   const earlier = await findEarlier(deps, input, reader, plan.parent);
-  const idKeyBefore = earlier.sources[0]?.manifest.idKey;
-  const idKey = idKeyBefore === undefined ? deps.random(ID_KEY_BYTES) : fromHex(idKeyBefore);
+  const idKey = earlier.idKey ?? deps.random(ID_KEY_BYTES);
   const attempt = await createAttemptKeys(deps, input, input.runId, deps.random);
   reader.ring.know(attempt, 'index', attempt.index);
   const listing = await countAhead(plan.changes);
   const perPage = deps.tuning?.changesPerDedupPage ?? CHANGES_PER_DEDUP_PAGE;
-  const pagesMax = Math.floor((listing.total() ?? Number.MAX_SAFE_INTEGER) / perPage);
+  const changes = listing.total();
+  // A full backup is rare, and looks at all.
+  const pagesMax = plan.kind === 'full' || changes === null ? DEDUP_PAGES_MAX : Math.floor(changes / perPage);
   const { known, others } = await loadKnown(deps, input, earlier, pagesMax);
   const refersTo = [...new Set([...(plan.parent?.refersTo ?? []), ...others])].toSorted();
   const before = checkpoint?.blocksRead ?? 0;

@@ -13,8 +13,8 @@ export type BackupInput = VolumeScope & {
   /** The earlier point to build on. */
   base?: { manifestKey: string; snapshotId: string } | null;
   /**
-   * Points of other volumes of the tenant whose blocks this one may name instead of storing them again. Who destroys the keys of
-   * such a volume then destroys those blocks of this one too.
+   * Given, even empty: the volume shares with others of its tenant, and these are points whose blocks it may name instead of
+   * storing them again. Who destroys the keys of such a volume then destroys those blocks of this one too.
    */
   related?: readonly { volumeId: string; manifestKey: string }[];
   /** Until when the point is to be locked: recorded in its root; what it stores is locked by generations. */

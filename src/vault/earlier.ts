@@ -1,10 +1,12 @@
-import { sha256, toHex } from '../crypto/bytes.ts';
+import { fromHex, sha256, toHex } from '../crypto/bytes.ts';
 import type { BackupInput } from './backup-plan.ts';
 import { PAGE } from './bundle-writer.ts';
 import { createDedupIndex, DEDUP_PAGES_MAX, type DedupIndex, type StoredPacks } from './dedup.ts';
 import { packsPrefix, rootKey, rootsPrefix, runOfRootKey } from './layout.ts';
 import { createManifestReader, type Manifest, type ManifestReader, type VaultDeps } from './manifest.ts';
 import type { BlobStore } from './ports.ts';
+import type { KeyDeps } from './run-keys.ts';
+import { sharedIdKey } from './shared-id-key.ts';
 
 /** A point whose blocks a new one may name. */
 type Source = { volumeId: string; manifest: Manifest; reader: ManifestReader };
@@ -12,7 +14,9 @@ type Source = { volumeId: string; manifest: Manifest; reader: ManifestReader };
 /** What a run finds: the volume's newest other point, for the head chain, and the points whose blocks it may name. */
 export type Earlier = {
   previous: Manifest['previous'];
-  /** The volume's own point first. All have one id key. */
+  /** What its block ids are to be made with; null: nothing says, and it makes one. */
+  idKey: Uint8Array | null;
+  /** Those of them that have this id key, the volume's own first. */
   sources: readonly Source[];
 };
 
@@ -35,13 +39,13 @@ async function openRelated(deps: VaultDeps, input: BackupInput): Promise<Source[
 }
 
 /**
- * Looks around before a run begins. A volume keeps the id key that it has; a new one takes that of the first related point, so that
+ * Looks around before a run begins. A volume keeps the id key that it has; a new one that shares takes the one that is shared, so that
  * equal blocks have equal ids.
  *
  * @param parent whose pages the run begins with
  */
 export async function findEarlier(
-  deps: VaultDeps,
+  deps: KeyDeps,
   input: BackupInput,
   reader: ManifestReader,
   parent: Manifest | null,
@@ -51,9 +55,14 @@ export async function findEarlier(
   const bytes = newest === null ? null : await deps.store.get(newest);
   const previous = newest && bytes ? { runId: runOfRootKey(volumeId, newest), sha256: toHex(sha256(bytes)) } : null;
   const own = parent ?? (newest && bytes ? await reader.openRoot(newest, bytes).catch(() => null) : null);
-  const sources = own ? [{ volumeId, manifest: own, reader }, ...related] : related;
-  const idKey = sources[0]?.manifest.idKey;
-  return { previous, sources: sources.filter(({ manifest }) => manifest.idKey === idKey) };
+  const shared = !own && input.related ? toHex(await sharedIdKey(deps, input)) : null;
+  const idKey = own?.idKey ?? shared;
+  const sources = [...(own ? [{ volumeId, manifest: own, reader }] : []), ...related];
+  return {
+    previous,
+    idKey: idKey === null ? null : fromHex(idKey),
+    sources: sources.filter(({ manifest }) => manifest.idKey === idKey),
+  };
 }
 
 async function namesOf(store: BlobStore, prefix: string): Promise<ReadonlySet<string>> {

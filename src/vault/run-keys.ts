@@ -12,7 +12,7 @@ export type KeyDeps = {
 };
 
 /** A new data key, stored wrapped for all recipients before anything is sealed under it. */
-async function makeKey(deps: KeyDeps, identity: KeyIdentity, objectKey: string) {
+export async function makeKey(deps: KeyDeps, identity: KeyIdentity, objectKey: string) {
   const context = keyContextOf(identity);
   const { key, wrapped } = await deps.keys.generate(context);
   const others = (deps.recipients ?? []).map(async (other) => ({

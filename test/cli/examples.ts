@@ -38,6 +38,7 @@ export const connection = {
   vpcIds: [],
   kmsKeyArns: [],
   storage: 'vault',
+  dedup: 'volume',
   restore: true,
   restoreInPlace: false,
   cleanUp: false,
@@ -142,6 +143,7 @@ export const recoveryPoint = {
   createdTime: time,
   expiresAt: null,
   storage: 'vault',
+  dedup: 'volume',
   lockedUntil: null,
   instance: { name: 'db-1', instanceType: 't3.medium', availabilityZone: 'eu-central-1a', tags: {} },
   volumes: [

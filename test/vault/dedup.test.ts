@@ -57,7 +57,7 @@ describe('tenant-wide, equal blocks', () => {
 
   async function createPair() {
     const vault = createVault();
-    const first = await vault.backup(image, { runId: 'run-1', blocks: 4_096 });
+    const first = await vault.backup(image, { runId: 'run-1', blocks: 4_096, related: [] });
     const related = [{ volumeId: SCOPE.volumeId, manifestKey: first.manifestKey }];
     const second = await vault.backup(image, { runId: 'run-2', volumeId: 'vol-2', blocks: 4_096, related });
     return { vault, first, second, related };
@@ -86,6 +86,18 @@ describe('tenant-wide, equal blocks', () => {
     const { refersTo } = await readManifest(vault, { ...scope, manifestKey: third.manifestKey });
     expect(refersTo).toEqual([SCOPE.volumeId]);
     expect(contentOf((await vault.restore(third.manifestKey, { scope })).image)).toEqual(contentOf(next));
+  });
+
+  test('of volumes that begin at the same moment have the same ids', async () => {
+    const vault = createVault();
+    const two = await Promise.all(
+      ['vol-5', 'vol-6'].map((volumeId) =>
+        vault.backup(filled(3), { runId: 'run-1', volumeId, blocks: 4_096, related: [] }),
+      ),
+    );
+    const related = two.map(({ manifestKey }) => ({ volumeId: manifestKey.split('/')[1] ?? '', manifestKey }));
+    const third = await vault.backup(filled(3), { runId: 'run-1', volumeId: 'vol-7', blocks: 4_096, related });
+    expect(third.blocksStored).toBe(0);
   });
 
   test('of a volume with an id key of its own are not taken for equal', async () => {

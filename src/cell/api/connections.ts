@@ -17,6 +17,7 @@ const connectionView = (role: RoleDeps) => (row: ConnectionRow) => ({
   vpcIds: row.vpcIds,
   kmsKeyArns: row.kmsKeyArns,
   storage: row.storage,
+  dedup: row.dedup,
   restore: row.restore,
   restoreInPlace: row.restoreInPlace,
   cleanUp: row.cleanUp,

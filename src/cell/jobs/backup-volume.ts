@@ -10,6 +10,7 @@ import { volumeBases } from '../db/schema/recovery-points.ts';
 import { inTenant } from '../db/tenancy.ts';
 import { backupLanes } from './lane-use.ts';
 import type { PointAbout, VolumeAbout } from './point-about.ts';
+import { relatedVolumes } from './related-volumes.ts';
 import { inVault } from './vault-principals.ts';
 import { type ConnectionRow, inAccount, stepOf, type Worker } from './worker.ts';
 
@@ -44,6 +45,7 @@ async function baseOf(worker: Worker, { connection, volume }: VolumeTask) {
 export async function copyVolume(worker: Worker, task: VolumeTask): Promise<PointVolume> {
   const { connection, awsRegion, jobId, volume, snapshot } = task;
   const base = await baseOf(worker, task);
+  const related = await relatedVolumes(worker, connection, volume.volumeId);
   const baseIsThere = base !== null && task.present.has(base.snapshotId);
   const snapshotIds = [snapshot.snapshotId, ...(baseIsThere ? [base.snapshotId] : [])];
   const policy = readStep(stepOf(worker, connection, awsRegion), snapshotIds, snapshot.kmsKeyArn);
@@ -68,6 +70,7 @@ export async function copyVolume(worker: Worker, task: VolumeTask): Promise<Poin
       snapshotId: snapshot.snapshotId,
       source,
       base: base ? { manifestKey: base.manifestKey, snapshotId: base.snapshotId } : null,
+      ...(related ? { related } : {}),
       about,
     };
     const { signal, onProgress } = task;

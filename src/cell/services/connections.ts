@@ -24,6 +24,7 @@ type ConnectionInput = {
   vpcIds?: string[] | undefined;
   kmsKeyArns?: string[] | undefined;
   storage: 'vault' | 'account';
+  dedup: 'volume' | 'tenant';
   restore: boolean;
   restoreInPlace: boolean;
   cleanUp: boolean;
@@ -59,6 +60,7 @@ function newConnection(tenantId: string, id: string, body: ConnectionInput, now:
     vpcIds: body.vpcIds ?? [],
     kmsKeyArns: body.kmsKeyArns ?? [],
     storage: body.storage,
+    dedup: body.dedup,
     restore: body.restore,
     restoreInPlace: body.restoreInPlace,
     cleanUp: body.cleanUp,
@@ -92,8 +94,8 @@ export function createConnections({ region, clock, enqueue, page }: Deps) {
       const row = newConnection(tenantId, newId('connection', cell, now), body, now);
       requireFittingPolicies(region, row);
       await tx.insert(connections).values(row);
-      const { awsRegions, storage, restore, restoreInPlace, cleanUp } = row;
-      const details = { awsRegions, storage, restore, restoreInPlace, cleanUp };
+      const { awsRegions, storage, dedup, restore, restoreInPlace, cleanUp } = row;
+      const details = { awsRegions, storage, dedup, restore, restoreInPlace, cleanUp };
       await audit(tx, { tenantId, cell, now, actor, action: 'connection.create', resource: row.id, details });
       return row;
     },

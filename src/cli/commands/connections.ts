@@ -91,6 +91,11 @@ function addCreate(connections: CommandUnknownOpts, session: Session): void {
         .choices(['vault', 'account'] as const)
         .makeOptionMandatory(),
     )
+    .addOption(
+      new Option('--dedup <among>', 'store equal blocks once in a volume, or once among all volumes with "tenant"')
+        .choices(['volume', 'tenant'] as const)
+        .default('volume' as const),
+    )
     .option('--restore', 'also ask for the rights that restores need')
     .option('--restore-in-place', 'also ask for stopping tagged instances and swapping their volumes')
     .option('--clean-up', 'also ask for a role that deletes what restore jobs made and no longer need')
@@ -103,6 +108,7 @@ function addCreate(connections: CommandUnknownOpts, session: Session): void {
         vpcIds: options.vpc,
         kmsKeyArns: options.kmsKey,
         storage: options.storage,
+        dedup: options.dedup,
         restore: options.restore === true,
         restoreInPlace: options.restoreInPlace === true,
         cleanUp: options.cleanUp === true,

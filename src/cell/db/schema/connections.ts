@@ -21,6 +21,10 @@ export const connections = pgTable(
     storage: text('storage', { enum: ['vault', 'account'] })
       .notNull()
       .default('vault'),
+    /** Among which volumes equal blocks are stored once. */
+    dedup: text('dedup', { enum: ['volume', 'tenant'] })
+      .notNull()
+      .default('volume'),
     restore: boolean('restore').notNull(),
     restoreInPlace: boolean('restore_in_place').notNull().default(false),
     cleanUp: boolean('clean_up').notNull().default(false),

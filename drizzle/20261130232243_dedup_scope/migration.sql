@@ -1,0 +1,1 @@
+ALTER TABLE "connections" ADD COLUMN "dedup" text DEFAULT 'volume' NOT NULL;
