@@ -38,7 +38,11 @@ export function noise(seed: number): Uint8Array {
 }
 
 /** A repository with a point for each image; each builds on the one before it. */
-async function backUp(name: string, images: readonly { image: MemoryImage; blocks: number }[], recovery: boolean) {
+export async function backUp(
+  name: string,
+  images: readonly { image: MemoryImage; blocks: number }[],
+  recovery: boolean,
+) {
   const store = createMemoryStore();
   const keys = createMemoryKeys();
   const pair = recovery ? generateKeyPairSync('rsa', { modulusLength: 3_072 }) : null;

@@ -23,6 +23,32 @@ export function storeFault(error: unknown, doing: string, awsRegion: string): Fa
   return new Fault('store_unavailable', `The vault's bucket could not be used to ${doing}.`, { cause: fault });
 }
 
+/** Names of a tenant's objects, and of the folders that S3 makes of them. */
+function openListings(s3: S3Client, place: StorePlace): Pick<BlobStore, 'list' | 'folders'> {
+  const { bucket: Bucket, expectedBucketOwner: ExpectedBucketOwner, prefix, awsRegion } = place;
+  const pages = (within: string, options: { Delimiter?: string }) =>
+    paginateListObjectsV2({ client: s3 }, { Bucket, ExpectedBucketOwner, Prefix: `${prefix}${within}`, ...options });
+  return {
+    async *list(within) {
+      try {
+        for await (const { Contents = [] } of pages(within, {}))
+          for (const { Key = '', Size: sizeBytes = 0 } of Contents) yield { key: Key.slice(prefix.length), sizeBytes };
+      } catch (error) {
+        throw storeFault(error, 'list objects', awsRegion);
+      }
+    },
+    async *folders(within) {
+      const length = prefix.length + within.length;
+      try {
+        for await (const { CommonPrefixes = [] } of pages(within, { Delimiter: '/' }))
+          for (const { Prefix = '' } of CommonPrefixes) yield Prefix.slice(length);
+      } catch (error) {
+        throw storeFault(error, 'list folders', awsRegion);
+      }
+    },
+  };
+}
+
 /** S3 as the engine's object store: create-only puts, a checksum on each, the bucket's owner named in every call. */
 export function openBlobStore(clients: { s3: S3Client; lean: { objects: ObjectCalls } }, place: StorePlace): BlobStore {
   const { s3, lean } = clients;
@@ -72,20 +98,7 @@ export function openBlobStore(clients: { s3: S3Client; lean: { objects: ObjectCa
         throw storeFault(error, 'read an object', awsRegion);
       }
     },
-    async *list(within) {
-      try {
-        const pages = paginateListObjectsV2(
-          { client: s3 },
-          { Bucket, ExpectedBucketOwner, Prefix: `${prefix}${within}` },
-        );
-        for await (const page of pages) {
-          for (const object of page.Contents ?? [])
-            yield { key: (object.Key ?? '').slice(prefix.length), sizeBytes: object.Size ?? 0 };
-        }
-      } catch (error) {
-        throw storeFault(error, 'list objects', awsRegion);
-      }
-    },
+    ...openListings(s3, place),
     async delete(keys) {
       for (let from = 0; from < keys.length; from += DELETE_BATCH) {
         const Objects = keys.slice(from, from + DELETE_BATCH).map((key) => ({ Key: `${prefix}${key}` }));

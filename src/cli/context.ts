@@ -13,6 +13,8 @@ export type Context = {
   invocation: string;
   environment: { url?: string; apiKey?: string; operatorKey?: string; caFile?: string };
   readStdin(): Promise<string>;
+  /** Asks a person for something that is not shown while it is typed; null: there is nobody to ask. */
+  askSecret(question: string): Promise<string | null>;
   setExitCode(code: number): void;
 };
 

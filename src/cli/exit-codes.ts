@@ -1,7 +1,7 @@
 /** What the exit code of a command means; docs/cli.md promises these to scripts. */
 export const EXIT = {
   ok: 0,
-  /** The job ended FAILED, PARTIAL, ABORTED or EXPIRED, or a dry run found something. */
+  /** The job ended FAILED, PARTIAL, ABORTED or EXPIRED, a dry run found something, or what a vault holds cannot be read. */
   jobFailed: 1,
   usage: 2,
   /** Not logged in, or the key is refused (401, 403, 421). */

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { systemClock } from '../core/clock.ts';
 import { run } from './run.ts';
-import { createTerminal } from './terminal.ts';
+import { askSecret, createTerminal } from './terminal.ts';
 
 const { env } = process;
 const interruption = new AbortController();
@@ -29,6 +29,7 @@ await run(process.argv.slice(2), {
     ...(env['DOMICILE_CA_FILE'] ? { caFile: env['DOMICILE_CA_FILE'] } : {}),
   },
   readStdin: () => text(process.stdin),
+  askSecret: (question) => askSecret(question, process.stdin, process.stderr),
   setExitCode: (code) => {
     process.exitCode = code;
   },

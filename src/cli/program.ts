@@ -10,6 +10,7 @@ import { addPlans } from './commands/plans.ts';
 import { addRecoveryPoints } from './commands/recovery-points.ts';
 import { addRestore } from './commands/restore.ts';
 import { addSandbox } from './commands/sandbox.ts';
+import { addVault } from './commands/vault.ts';
 import type { Context } from './context.ts';
 import { createSession } from './session.ts';
 
@@ -40,6 +41,7 @@ export function createProgram(context: Context) {
   addJobs(program, session);
   addRecoveryPoints(program, session);
   addRestore(program, session);
+  addVault(program, session);
   addOperator(program, session);
   addSandbox(program, session);
   return { program, session };

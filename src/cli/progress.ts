@@ -5,7 +5,8 @@ import type { Terminal } from './terminal.ts';
 const BAR_CELLS = 24;
 const LINE_EVERY_PERCENT = 10;
 
-function bar(percent: number): string {
+/** `[████░░] 66 %` */
+export function bar(percent: number): string {
   const full = Math.round((Math.min(100, Math.max(0, percent)) / 100) * BAR_CELLS);
   return `[${'█'.repeat(full)}${'░'.repeat(BAR_CELLS - full)}] ${percent.toFixed(0).padStart(3)} %`;
 }

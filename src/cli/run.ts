@@ -1,9 +1,11 @@
 import { CommanderError } from '@commander-js/extra-typings';
+import { isFault } from '../core/faults.ts';
 import { EXIT } from './exit-codes.ts';
 import { Failure, failureDocument, failureLines, usageError } from './failure.ts';
 import { createProgram } from './program.ts';
 import type { Context } from './context.ts';
 import { withoutKeys } from './terminal.ts';
+import { failureOfFault } from './vault/failure.ts';
 
 /** A key that was typed as an argument is known to the process list and the shell's history: say so, use it for nothing. */
 function refuseKeys(args: readonly string[]): void {
@@ -17,10 +19,11 @@ function refuseKeys(args: readonly string[]): void {
 function exitCodeFor(error: unknown, context: Context, json: boolean): number {
   if (context.signal.aborted) return EXIT.interrupted;
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
-  if (!(error instanceof Failure)) throw error;
-  if (json) context.terminal.out(JSON.stringify(failureDocument(error), null, 2));
-  for (const line of failureLines(error, context.invocation)) context.terminal.hint(line);
-  return error.exitCode;
+  const failure = isFault(error) ? failureOfFault(error) : error;
+  if (!(failure instanceof Failure)) throw failure;
+  if (json) context.terminal.out(JSON.stringify(failureDocument(failure), null, 2));
+  for (const line of failureLines(failure, context.invocation)) context.terminal.hint(line);
+  return failure.exitCode;
 }
 
 /** Runs one command line to its end; sets the exit code, and throws only what is a defect of ours. */

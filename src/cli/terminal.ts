@@ -1,3 +1,6 @@
+import { createInterface } from 'node:readline/promises';
+import { Writable } from 'node:stream';
+
 /** The two output streams, as commands see them. */
 export type Terminal = {
   /** A line of result on standard output. */
@@ -35,4 +38,22 @@ export function createTerminal(stdout: NodeJS.WriteStream, stderr: NodeJS.WriteS
     interactive: Boolean(stdout.isTTY && stderr.isTTY),
     columns: () => stderr.columns || 80,
   };
+}
+
+/** Asks for something that is not shown while it is typed; null: nobody is there to ask. */
+export async function askSecret(
+  question: string,
+  stdin: NodeJS.ReadStream,
+  stderr: NodeJS.WriteStream,
+): Promise<string | null> {
+  if (!stdin.isTTY || !stderr.isTTY) return null;
+  const nothing = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({ input: stdin, output: nothing, terminal: true });
+  stderr.write(clean(question));
+  try {
+    return await lines.question('');
+  } finally {
+    lines.close();
+    stderr.write('\n');
+  }
 }

@@ -40,10 +40,11 @@ export function encodeKeyObject(identity: KeyIdentity, recipients: readonly Reci
 }
 
 /**
- * @throws Fault `object_corrupt` when it is damaged, `unsupported_format` when a later version wrote it, `wrong_key` when it
- *   belongs to something else
+ * What a key object says: whose key it is, and for whom it is wrapped. Who opens it proves the rest.
+ *
+ * @throws Fault `object_corrupt` when it is damaged, `unsupported_format` when a later version wrote it
  */
-export function decodeKeyObject(bytes: Uint8Array, identity: KeyIdentity): Recipient[] {
+export function readKeyObject(bytes: Uint8Array): { identity: KeyIdentity; recipients: Recipient[] } {
   const digestAt = bytes.length - DIGEST_BYTES;
   if (digestAt < 0 || !equalBytes(sha256(bytes.subarray(0, digestAt)), bytes.subarray(digestAt)))
     throw new Fault('object_corrupt', 'A stored key is damaged.');
@@ -51,15 +52,22 @@ export function decodeKeyObject(bytes: Uint8Array, identity: KeyIdentity): Recip
   if (reader.u32() !== MAGIC) throw new Fault('object_corrupt', 'A stored key is damaged.');
   const version = reader.u8();
   if (version !== VERSION) throw new Fault('unsupported_format', `A stored key has format version ${version}.`);
-  const { cell, tenantId, volumeId, runId, attempt, key } = identity;
-  for (const field of [cell, tenantId, volumeId, runId, attempt, key])
-    if (reader.text() !== field) throw new Fault('wrong_key', 'A stored key belongs to something else.');
+  const [cell, tenantId, volumeId] = [reader.text(), reader.text(), reader.text()];
+  const [runId, attempt, key] = [reader.text(), reader.text(), reader.text()];
   const recipients = Array.from({ length: reader.u8() }, () => ({
     kind: reader.u8(),
     name: reader.text(),
     wrapped: reader.bytes(reader.u16()),
   }));
   reader.end();
+  return { identity: { cell, tenantId, volumeId, runId, attempt, key }, recipients };
+}
+
+/** For whom the key of this identity is wrapped. @throws as `readKeyObject`, Fault `wrong_key` when it belongs to something else */
+export function decodeKeyObject(bytes: Uint8Array, expected: KeyIdentity): Recipient[] {
+  const { identity, recipients } = readKeyObject(bytes);
+  if (!equalBytes(identityLabel(identity), identityLabel(expected)))
+    throw new Fault('wrong_key', 'A stored key belongs to something else.');
   return recipients;
 }
 
@@ -72,15 +80,25 @@ export const keyContextOf = ({ cell, tenantId, volumeId, runId, key }: KeyIdenti
   purpose: purposeOf(key),
 });
 
-/** Opens a data key by whichever of its wraps is the opener's. @throws Fault `wrong_key` when none is, and what it throws */
+/**
+ * Opens a data key by whichever of its wraps is the opener's: the first that opens. One key service may be away while another is not.
+ *
+ * @throws Fault `wrong_key` when none is the opener's, and what it throws
+ */
 export async function openedBy(
   opener: KeyOpener,
   recipients: readonly Recipient[],
   identity: KeyIdentity,
 ): Promise<Uint8Array> {
-  const mine = recipients.find((recipient) => opener.opens(recipient));
-  if (!mine) throw new Fault('wrong_key', 'A stored key was not sealed for the key that is to open it.');
-  return opener.unwrap(mine.wrapped, keyContextOf(identity), identityLabel(identity));
+  let failure: unknown = new Fault('wrong_key', 'A stored key was not sealed for the key that is to open it.');
+  for (const { wrapped, name } of recipients.filter((recipient) => opener.opens(recipient))) {
+    try {
+      return await opener.unwrap(wrapped, keyContextOf(identity), identityLabel(identity), name);
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
 }
 
 /** Opens a key object. @throws as `decodeKeyObject` and `openedBy` */

@@ -90,6 +90,12 @@ export function runOfObject(volumeId: string, key: string): string | null {
   return KINDS.has(kind ?? '') && runId !== undefined && isId(runId) ? runId : null;
 }
 
+/** What an object is, by its name: `roots`, `packs`, …; null for a name that is not of this format. */
+export function kindOfObject(key: string): string | null {
+  const [root, , kind = ''] = key.split('/');
+  return root === ROOT && KINDS.has(kind) ? kind : null;
+}
+
 /** The context that an object of an attempt is sealed in. */
 export const contextOf = (scope: VolumeScope, ref: AttemptRef, type: ObjectType, ordinal: number): ObjectContext => ({
   cell: scope.cell,

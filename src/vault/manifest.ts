@@ -211,7 +211,8 @@ export function readManifest(deps: VaultDeps, request: VolumeScope & { manifestK
 }
 
 /** How many blocks of a point are stored: what a restore writes. */
-export const blocksOf = ({ nodes }: Manifest): number => nodes.reduce((sum, { blocks }) => sum + blocks, 0);
+export const blocksOf = ({ nodes }: Pick<Manifest, 'nodes'>): number =>
+  nodes.reduce((sum, { blocks }) => sum + blocks, 0);
 
 /** The same, read. Throws as `createManifestReader`. */
 export async function storedBlocks(deps: VaultDeps, request: VolumeScope & { manifestKey: string }): Promise<number> {

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { Fault } from '../core/faults.ts';
 import type { KeyObjectStore, VersionStore } from './key-store.ts';
+import { foldersOf } from './memory.ts';
 import type { BlobStore } from './ports.ts';
 
 /** `bytes` null: a delete marker. */
@@ -36,6 +37,12 @@ export function createVersionedStore(versions = new Map<string, StoredVersion[]>
     async get(key, range) {
       const { bytes } = found(key);
       return range ? bytes.slice(range.start, range.start + range.length) : bytes;
+    },
+    async *folders(prefix) {
+      yield* foldersOf(
+        keysWith(prefix).filter((key) => current(key) !== null),
+        prefix,
+      );
     },
     async delete(keys) {
       for (const key of keys) push(key, null);

@@ -38,6 +38,13 @@ function createMemoryLocks(clock: Clock) {
   };
 }
 
+/** The names directly below a prefix that have something below them, as a store lists them. */
+export function foldersOf(keys: readonly string[], prefix: string): string[] {
+  const below = keys.filter((key) => key.startsWith(prefix)).map((key) => key.slice(prefix.length));
+  const names = below.filter((rest) => rest.includes('/')).map((rest) => rest.slice(0, rest.indexOf('/') + 1));
+  return [...new Set(names)].toSorted();
+}
+
 /** `objects` is the store's content, open to inspection and to damage; `locks` is when each one's lock ends. */
 export function createMemoryStore(
   clock: Clock = systemClock,
@@ -72,6 +79,9 @@ export function createMemoryStore(
     async *list(prefix) {
       for (const key of [...objects.keys()].filter((one) => one.startsWith(prefix)).toSorted())
         yield { key, sizeBytes: objects.get(key)?.length ?? 0 };
+    },
+    async *folders(prefix) {
+      yield* foldersOf([...objects.keys()], prefix);
     },
     async delete(keys) {
       for (const key of keys) {

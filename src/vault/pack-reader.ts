@@ -9,6 +9,7 @@ import type { StoredBlock } from './leaf.ts';
 import type { VaultDeps } from './manifest.ts';
 import { blockId } from './pack-writer.ts';
 import { closedOf, type ContainerRef, containerName, corrupt, objectRefOf } from './places.ts';
+import type { BlobStore } from './ports.ts';
 import type { DataKeys } from './run-keys.ts';
 
 /** Bytes between two wanted blocks that are read along rather than asked around. */
@@ -33,6 +34,9 @@ type Wanted = { index: number; block: StoredBlock };
 type Placed = { index: number; slot: number; entry: DirectoryEntry };
 type Range = { start: number; end: number; placed: Placed[] };
 
+/** One read of a pack: neighbouring slots. */
+export type PackRead = { object: string; start: number; length: number; placed: readonly Placed[]; keys: OpenedObject };
+
 /** The fewest reads that fetch these slots of one pack: neighbours in one. Pure. */
 function planRanges(placed: readonly Placed[]): Range[] {
   const ranges: Range[] = [];
@@ -47,6 +51,29 @@ function planRanges(placed: readonly Placed[]): Range[] {
     range.placed.push(one);
   }
   return ranges;
+}
+
+async function readRange(store: BlobStore, { object, start, length, placed, keys }: PackRead): Promise<SealedBlock[]> {
+  const bytes = await store.get(object, { start, length });
+  if (bytes.length !== length) throw corrupt('A stored pack');
+  return placed.map(({ index, slot, entry }) => {
+    const from = entry.offset - start;
+    return { index, slot, entry, sealed: bytes.subarray(from, from + entry.lengthBytes), keys };
+  });
+}
+
+function openBlock(
+  block: SealedBlock,
+  idKey: Uint8Array | KeyObject,
+  blockBytes: number,
+): { bytes: Uint8Array; sha256: Uint8Array } {
+  const { index, slot, entry, sealed, keys } = block;
+  const { codec, id } = entry;
+  const bytes = decode({ codec, bytes: keys.open({ number: slot, codec, id }, sealed) }, blockBytes);
+  const digest = sha256(bytes);
+  if (bytes.length !== blockBytes || !equalBytes(blockId(idKey, digest), id))
+    throw new Fault('object_corrupt', `Stored block ${index} is not what was backed up.`);
+  return { bytes, sha256: digest };
 }
 
 /** Reads blocks out of packs. */
@@ -80,53 +107,49 @@ export function createPackReader(deps: Pick<VaultDeps, 'store'>, scope: VolumeSc
     return opening;
   }
 
-  async function readPack(pack: ContainerRef, wanted: readonly Wanted[]): Promise<SealedBlock[]> {
+  async function planPack(pack: ContainerRef, wanted: readonly Wanted[]): Promise<PackRead[]> {
     const { keys, directory } = await packOf(pack);
     const placed = wanted.map(({ index, block: { slot } }) => {
       const entry = directory[slot];
       if (!entry) throw corrupt('A page');
       return { index, slot, entry };
     });
-    const key = packKey(pack.volumeId, objectRefOf(pack));
-    const read = planRanges(placed).map(async (range) => {
-      const bytes = await deps.store.get(key, { start: range.start, length: range.end - range.start });
-      if (bytes.length !== range.end - range.start) throw corrupt('A stored pack');
-      return range.placed.map(({ index, slot, entry }) => {
-        const from = entry.offset - range.start;
-        return { index, slot, entry, sealed: bytes.subarray(from, from + entry.lengthBytes), keys };
-      });
+    const object = packKey(pack.volumeId, objectRefOf(pack));
+    return planRanges(placed).map(({ start, end, placed: blocks }) => ({
+      object,
+      start,
+      length: end - start,
+      placed: blocks,
+      keys,
+    }));
+  }
+
+  /** Does something with the reads of each pack as soon as they are known. */
+  async function perPack<T>(wanted: readonly Wanted[], work: (reads: PackRead[]) => Promise<T[]>): Promise<T[]> {
+    const packs = Map.groupBy(wanted, ({ block }) => containerName(block.pack));
+    const done = [...packs.values()].map(async (blocks) => {
+      const [first] = blocks;
+      return first ? work(await planPack(first.block.pack, blocks)) : [];
     });
-    return (await Promise.all(read)).flat();
+    return (await Promise.all(done)).flat();
   }
 
   return {
+    /** What `read` of these blocks would read, beside the ends of packs: those are read, for where blocks lie. */
+    plan: (wanted: readonly Wanted[]): Promise<PackRead[]> => perPack(wanted, async (reads) => reads),
     /** Reads the sealed bytes of some blocks. They come in the order of their indexes. */
     async read(wanted: readonly Wanted[]): Promise<SealedBlock[]> {
-      const packs = Map.groupBy(wanted, ({ block }) => containerName(block.pack));
-      const read = [...packs.values()].map(async (blocks) => {
-        const [first] = blocks;
-        return first ? readPack(first.block.pack, blocks) : [];
-      });
-      return (await Promise.all(read)).flat().toSorted((a, b) => a.index - b.index);
+      const blocks = await perPack(wanted, async (reads) =>
+        (await Promise.all(reads.map((one) => readRange(deps.store, one)))).flat(),
+      );
+      return blocks.toSorted((a, b) => a.index - b.index);
     },
     /**
      * The block's own bytes and their SHA-256: what is returned has the id that was authenticated with it.
      *
      * @throws Fault `wrong_key`, `object_corrupt`, `object_missing`, `key_unavailable`, `store_unavailable`
      */
-    open(
-      block: SealedBlock,
-      idKey: Uint8Array | KeyObject,
-      blockBytes: number,
-    ): { bytes: Uint8Array; sha256: Uint8Array } {
-      const { index, slot, entry, sealed, keys } = block;
-      const { codec, id } = entry;
-      const bytes = decode({ codec, bytes: keys.open({ number: slot, codec, id }, sealed) }, blockBytes);
-      const digest = sha256(bytes);
-      if (bytes.length !== blockBytes || !equalBytes(blockId(idKey, digest), id))
-        throw new Fault('object_corrupt', `Stored block ${index} is not what was backed up.`);
-      return { bytes, sha256: digest };
-    },
+    open: openBlock,
   };
 }
 

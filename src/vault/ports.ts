@@ -28,6 +28,11 @@ export type BlobStore = {
   get(key: string, range?: { start: number; length: number }): Promise<Uint8Array>;
   /** Keys with this prefix, in lexical order, page by page. */
   list(prefix: string): AsyncIterable<{ key: string; sizeBytes: number }>;
+  /**
+   * The names directly below `prefix` that have objects below them: each with its `/`, without what is before it, in lexical order.
+   * What lies below is not listed (S3's delimiter).
+   */
+  folders(prefix: string): AsyncIterable<string>;
   /** Deletes; an absent object is not an error, one that is locked is Fault `store_unavailable`, or stays as a version. */
   delete(keys: readonly string[]): Promise<void>;
 };
@@ -102,8 +107,11 @@ export const RECIPIENT = { cell: 1, recoveryRegion: 2, tenant: 3 } as const;
 export type KeyOpener = {
   /** Can it open what was wrapped for this recipient? `name` says which key of its kind: an ARN, a fingerprint. */
   opens(recipient: { kind: number; name: string }): boolean;
-  /** Throws Fault `wrong_key` for another context or key, `key_unavailable` when the service cannot be used now. */
-  unwrap(wrapped: Uint8Array, context: KeyContext, label: Uint8Array): Promise<Uint8Array>;
+  /**
+   * `name` is that of the recipient for whom it was wrapped. Throws Fault `wrong_key` for another context or key, `key_unavailable`
+   * when the service cannot be used now.
+   */
+  unwrap(wrapped: Uint8Array, context: KeyContext, label: Uint8Array, name: string): Promise<Uint8Array>;
 };
 
 /** Makes and opens data keys (256 bit) under the cell's *data* key. A wrong context never opens a key. */

@@ -31,7 +31,8 @@ export type RestoreLaneDeps = {
   assertGoingOn: () => void;
 };
 
-function* batchesOf(span: readonly Place[]): Generator<readonly Place[]> {
+/** What of a span is read together. */
+export function* batchesOf(span: readonly Place[]): Generator<readonly Place[]> {
   for (let from = 0; from < span.length; from += BATCH_BLOCKS) yield span.slice(from, from + BATCH_BLOCKS);
 }
 

@@ -34,7 +34,7 @@ async function wrapProven(
 ) {
   const [context, label] = [keyContextOf(identity), identityLabel(identity)];
   const wrapped = await recipient.wrap(dataKey, context, label);
-  if (!equalBytes(await opener.unwrap(wrapped, context, label), dataKey))
+  if (!equalBytes(await opener.unwrap(wrapped, context, label, recipient.name), dataKey))
     throw new Fault('wrong_key', 'A data key did not survive being wrapped anew.');
   return wrapped;
 }

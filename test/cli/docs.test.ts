@@ -22,6 +22,7 @@ const { program } = createProgram({
   invocation: 'domicile',
   environment: {},
   readStdin: async () => '',
+  askSecret: async () => null,
   setExitCode() {},
 });
 

@@ -48,6 +48,7 @@ const { program } = createProgram({
   invocation: 'domicile',
   environment: {},
   readStdin: async () => '',
+  askSecret: async () => null,
   setExitCode() {},
 });
 

@@ -26,6 +26,7 @@ function createMortal(
     putNew: (key, bytes, options) => mortal(() => store.putNew(key, bytes, options)),
     get: (key, range) => mortal(() => store.get(key, range)),
     list: (prefix) => store.list(prefix),
+    folders: (prefix) => store.folders(prefix),
     delete: (keys) => mortal(() => store.delete(keys)),
     isDead: () => calls >= limit,
   };

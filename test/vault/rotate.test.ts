@@ -63,8 +63,8 @@ async function createVault(runIds = ['run-1', 'run-2', 'run-3'], stored?: Map<st
 /** Opens with either key, as a reader does that knows both while keys are wrapped anew. */
 const either = (...openers: KeyOpener[]): KeyOpener => ({
   opens: (recipient) => openers.some((one) => one.opens(recipient)),
-  async unwrap(wrapped, context, label) {
-    const tries = await Promise.allSettled(openers.map((one) => one.unwrap(wrapped, context, label)));
+  async unwrap(wrapped, context, label, name) {
+    const tries = await Promise.allSettled(openers.map((one) => one.unwrap(wrapped, context, label, name)));
     const opened = tries.find((one) => one.status === 'fulfilled');
     if (!opened) throw tries[0] && tries[0].status === 'rejected' ? tries[0].reason : new Error('nobody');
     return opened.value;

@@ -1,67 +1,22 @@
 import { createHash } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { isFault } from '../../src/core/faults.ts';
 import { deriveObjectKey, FORMAT, type ObjectType } from '../../src/crypto/object-key.ts';
 import { openKeysFile, recoveryOpener } from '../../src/vault/keys-file.ts';
 import { rootKey } from '../../src/vault/layout.ts';
-import { createMemorySink, createMemoryStore } from '../../src/vault/memory.ts';
+import { createMemorySink } from '../../src/vault/memory.ts';
 import { readManifest } from '../../src/vault/manifest.ts';
 import { blockId } from '../../src/vault/pack-writer.ts';
 import type { KeyOpener } from '../../src/vault/ports.ts';
 import { restoreVolume } from '../../src/vault/restore.ts';
+import { applyTo, DIR, openRepository, type Point } from './repository.ts';
 import vectors from '../vectors/v1/vectors.json' with { type: 'json' };
 
-const DIR = join(import.meta.dirname, '../vectors/v1');
 const bytes = (hex: string) => Buffer.from(hex, 'hex');
 const hex = (data: Uint8Array) => Buffer.from(data).toString('hex');
 const isType = (type: string): type is ObjectType => ['pack', 'index', 'root', 'checkpoint'].includes(type);
-
-type Point = { repository: string; volume: string; point: string };
-type Change = {
-  op: string;
-  object?: string;
-  at?: number;
-  mask?: number;
-  bytes?: number;
-  hex?: string | null;
-  from?: string;
-  to?: string;
-  cell?: string;
-  tenant?: string;
-};
-
-/** A fixture repository in memory, fit to be damaged. */
-function openRepository(name: string) {
-  const root = join(DIR, name, 'objects');
-  const store = createMemoryStore();
-  for (const entry of readdirSync(root, { recursive: true, withFileTypes: true })) {
-    if (!entry.isFile()) continue;
-    const path = join(entry.parentPath, entry.name);
-    store.objects.set(relative(root, path), new Uint8Array(readFileSync(path)));
-  }
-  const keys = JSON.parse(readFileSync(join(DIR, name, 'KEYS.json'), 'utf8'));
-  return { store, keys };
-}
-
-function applyTo({ store: { objects }, keys }: ReturnType<typeof openRepository>, change: Change): void {
-  const { op, object = '' } = change;
-  const data = Buffer.from(objects.get(object) ?? []);
-  const at = (place: number) => (place < 0 ? data.length + place : place);
-  if (op === 'flip') {
-    data[at(change.at!)]! ^= change.mask!;
-    objects.set(object, data);
-  } else if (op === 'truncate') objects.set(object, data.subarray(0, at(change.bytes!)));
-  else if (op === 'append') objects.set(object, Buffer.concat([data, bytes(change.hex!)]));
-  else if (op === 'replace') objects.set(object, bytes(change.hex!));
-  else if (op === 'delete') objects.delete(object);
-  else if (op === 'copy') objects.set(change.to!, objects.get(change.from!)!);
-  else if (op === 'key' && change.hex) keys.keys[object] = change.hex;
-  else if (op === 'key') delete keys.keys[object];
-  else if (op === 'scope') Object.assign(keys, change);
-  else throw new Error(`unknown change ${op}`);
-}
 
 /** SHA-256 of the whole restored image, or the class of the fault. What fails must not have been completed. */
 async function outcomeOf({ store, keys }: ReturnType<typeof openRepository>, of: Point, offline?: KeyOpener) {

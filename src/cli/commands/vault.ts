@@ -1,0 +1,15 @@
+import type { CommandUnknownOpts } from '@commander-js/extra-typings';
+import type { Session } from '../session.ts';
+import { addVaultLs } from './vault-ls.ts';
+import { addVaultRestore } from './vault-restore.ts';
+import { addVaultStat } from './vault-stat.ts';
+
+/** `domicile vault …`: a tenant's vault by its objects and keys alone. */
+export function addVault(program: CommandUnknownOpts, session: Session): void {
+  const vault = program
+    .command('vault')
+    .description('Read a vault by its objects and keys alone: no service, no database, no operator.');
+  addVaultLs(vault, session);
+  addVaultStat(vault, session);
+  addVaultRestore(vault, session);
+}

@@ -1,0 +1,142 @@
+import { existsSync } from 'node:fs';
+import { type FileHandle, link, open, rename, rm, stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { Fault } from '../../core/faults.ts';
+import type { BlockSink } from '../../vault/ports.ts';
+import { EXIT } from '../exit-codes.ts';
+import { Failure, usageError } from '../failure.ts';
+import { findState, type ImageSource, namesOf, saveState } from './image-state.ts';
+
+/** An image being written. `close` keeps how far it came, unless it is complete. */
+export type ImageFile = {
+  sink: BlockSink;
+  /** Blocks below were written by an earlier try. */
+  from: number;
+  /** All blocks below `next` were written. */
+  written(next: number): Promise<void>;
+  close(): Promise<void>;
+};
+
+/** How much of a volume is written again, at most, after the machine has failed. */
+const SAVE_BYTES = 256 * 2 ** 20;
+/** File systems without hard links say one of these. */
+const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
+
+const codeOf = (error: unknown) => (error instanceof Error && 'code' in error ? String(error.code) : '');
+
+/** Works on files; what goes wrong ends the command with the path and the reason. */
+async function on<T>(path: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (error instanceof Failure || error instanceof Fault) throw error;
+    throw new Failure(EXIT.jobFailed, `${path} cannot be written`, {
+      detail: error instanceof Error ? error.message : '',
+      next: 'Make room, or correct the path or its rights, and run it again: it goes on where it ended.',
+    });
+  }
+}
+
+const inTheWay = (path: string) => usageError(`${path} exists`, 'Give --force, or name another file with --to.');
+
+/** Refuses what must not be replaced: without `force` anything, with it all but ordinary files. */
+async function assertFree(path: string, force: boolean): Promise<void> {
+  if (!existsSync(path)) return;
+  if (!force) throw inTheWay(path);
+  if (!(await stat(path)).isFile()) throw usageError(`${path} is no ordinary file`, 'Name another file with --to.');
+}
+
+/** Gives the finished file its name, and takes nobody else's unless that was asked for. */
+async function publish(path: string, force: boolean): Promise<void> {
+  const { partial, state } = namesOf(path);
+  try {
+    if (force) await rename(partial, path);
+    else await link(partial, path);
+  } catch (error) {
+    if (codeOf(error) === 'EEXIST') throw inTheWay(path);
+    if (!NO_LINKS.has(codeOf(error)) || existsSync(path)) throw error;
+    await rename(partial, path);
+  }
+  const folder = await open(dirname(path));
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+  await rm(partial, { force: true });
+  await rm(state, { force: true });
+}
+
+/** Opens the file under its first name, as long as the volume and all of it a hole unless an earlier try has written in it. */
+async function openPartial(path: string, source: ImageSource, from: number): Promise<FileHandle> {
+  await saveState(path, source, from);
+  const file = await open(namesOf(path).partial, from === 0 ? 'w' : 'r+', 0o600);
+  try {
+    await file.truncate(source.volumeBytes);
+    return file;
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** Writes a block at its place. What lies beyond the end of the volume is none of its blocks. */
+async function writeBlock(
+  file: FileHandle,
+  { blockBytes, volumeBytes }: ImageSource,
+  index: number,
+  bytes: Uint8Array,
+) {
+  const start = index * blockBytes;
+  if (start >= volumeBytes) throw new Fault('object_corrupt', `Block ${index} lies beyond the end of the volume.`);
+  const length = Math.min(blockBytes, volumeBytes - start);
+  for (let done = 0; done < length; ) done += (await file.write(bytes, done, length - done, start + done)).bytesWritten;
+}
+
+/**
+ * Opens the sparse file of a restore: it is written as `<path>.partial`, and has its own name only once it is complete and durable.
+ * Beside it lies how far it came, for another try to go on from there.
+ *
+ * `force` replaces what has the name already, and begins anew.
+ *
+ * @throws Failure when there is a file in the way, or it cannot be written
+ */
+export async function openImage(
+  path: string,
+  source: ImageSource,
+  { force = false, saveBytes = SAVE_BYTES }: { force?: boolean; saveBytes?: number } = {},
+): Promise<ImageFile> {
+  await assertFree(path, force);
+  const from = force ? 0 : await findState(path, source);
+  const file = await on(path, () => openPartial(path, source, from));
+  let [reached, saved, complete] = [from, from, false];
+  async function save(): Promise<void> {
+    await file.datasync();
+    await saveState(path, source, reached);
+    saved = reached;
+  }
+  return {
+    from,
+    sink: {
+      blockBytes: source.blockBytes,
+      put: (index, bytes) => on(path, () => writeBlock(file, source, index, bytes)),
+      complete: () =>
+        on(path, async () => {
+          await file.sync();
+          await publish(path, force);
+          complete = true;
+        }),
+    },
+    async written(next) {
+      reached = next;
+      if ((reached - saved) * source.blockBytes >= saveBytes) await on(path, save);
+    },
+    async close() {
+      try {
+        if (!complete && reached > saved) await on(path, save);
+      } finally {
+        await file.close();
+      }
+    },
+  };
+}
