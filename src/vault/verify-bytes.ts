@@ -1,15 +1,16 @@
 import { type Clock, systemClock } from '../core/clock.ts';
-import { createDamageBook, type Damage } from './damage.ts';
+import type { Damage } from './damage.ts';
 import { createShare } from './lanes.ts';
 import type { VolumeScope } from './layout.ts';
-import { closedOf, type ContainerRef } from './places.ts';
+import { closedOf } from './places.ts';
 import { mapInOrder } from './pipeline.ts';
 import type { BlobStore } from './ports.ts';
 import type { KeyRing } from './run-keys.ts';
 import type { Existence, Series } from './verify-existence.ts';
-import { type Flaw, inspectPoints } from './verify-inspect.ts';
+import { attribute } from './verify-attribute.ts';
+import type { Flaw } from './verify-inspect.ts';
 import { createVerifyLane, type Verdict, type VerifyLane } from './verify-lane.ts';
-import { type ContainerKind, type NeededObject, objectKeyOf, positionOf } from './verify-table.ts';
+import { type NeededObject, objectKeyOf } from './verify-table.ts';
 
 /** Objects of a lane under way: while one is proved, the next ones are read. Each is a pack: 16 MiB. */
 const OBJECTS_PER_LANE = 3;
@@ -61,28 +62,8 @@ async function* within(
   }
 }
 
-type Damaged = ReadonlyMap<string, Flaw & { name: string }>;
-
-/** Which points need what was found, and which of their blocks lie in it. What no point needs any more is left out. */
-async function attribute(existence: Existence, volumeId: string, damaged: Damaged): Promise<Damage[]> {
-  if (damaged.size === 0) return [];
-  const book = createDamageBook(volumeId);
-  const at = (kind: ContainerKind, ref: ContainerRef) => damaged.get(positionOf(kind, ref)) ?? null;
-  const judges = {
-    key: async () => null,
-    bundle: async (ref: ContainerRef) => at('index', ref),
-    pack: async ({ pack }: { pack: ContainerRef }) => at('packs', pack),
-  };
-  const { reader, points } = existence;
-  await inspectPoints({ volumeId, reader, judges, book }, points, undefined);
-  const names = new Set([...damaged.values()].map(({ name }) => name));
-  return book.list().filter(({ object }) => names.has(object));
-}
-
-function flawOf({ kind, ref }: NeededObject, { damage }: Verdict): (Flaw & { name: string }) | null {
-  if (!damage) return null;
-  return { ...damage, slots: damage.slots && new Set(damage.slots), name: damage.object ?? objectKeyOf(kind, ref) };
-}
+const flawOf = ({ damage }: Verdict): Flaw | null =>
+  damage && { ...damage, slots: damage.slots && new Set(damage.slots) };
 
 /** The one lane in this thread. */
 const laneHere = (store: BlobStore, start: VerifyStart) => [createVerifyLane({ store, ...start })];
@@ -99,11 +80,11 @@ export async function readObjects(
   objects: Iterable<NeededObject>,
 ): Promise<ReadCounts & { damage: readonly Damage[] }> {
   const { scope, existence, limits, onRead } = parts;
-  const { series, reader } = existence;
+  const { series, reader, points } = existence;
   const start = { scope, series, ring: reader.ring };
   const lanes = await (deps.openVerifyLanes?.(start) ?? laneHere(deps.store, start));
   const counts = { objects: 0, blocks: 0, bytes: 0 };
-  const damaged = new Map<string, Flaw & { name: string }>();
+  const damaged = new Map<string, Flaw>();
   try {
     const share = createShare(lanes);
     const check = async (object: NeededObject) => {
@@ -112,8 +93,8 @@ export async function readObjects(
     };
     const sequence = within(objects, limits, deps.clock ?? systemClock);
     for await (const { object, verdict } of mapInOrder(sequence, lanes.length * OBJECTS_PER_LANE, check)) {
-      const flaw = flawOf(object, verdict);
-      if (flaw) damaged.set(object.position, flaw);
+      const flaw = flawOf(verdict);
+      if (flaw) damaged.set(objectKeyOf(object.kind, object.ref), flaw);
       counts.objects += 1;
       counts.blocks += verdict.blocks;
       counts.bytes += closedOf(object.ref).sizeBytes;
@@ -122,5 +103,5 @@ export async function readObjects(
   } finally {
     await Promise.all(lanes.map((lane) => lane.settle()));
   }
-  return { ...counts, damage: await attribute(existence, scope.volumeId, damaged) };
+  return { ...counts, damage: await attribute({ volumeId: scope.volumeId, reader, points }, damaged) };
 }

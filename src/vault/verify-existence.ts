@@ -1,16 +1,16 @@
-import { Fault } from '../core/faults.ts';
 import { fromHex, sha256, toHex } from '../crypto/bytes.ts';
 import { decodeHeader } from '../crypto/object-header.ts';
-import { createDamageBook, type Damage, type DamageBook, damageClassOf, type DamageClass } from './damage.ts';
-import { type AttemptRef, keyObjectKey, runOfRootKey, type VolumeScope } from './layout.ts';
+import { createDamageBook, type Damage, type DamageBook, damageClassOf } from './damage.ts';
+import { keyObjectKey, runOfRootKey, type VolumeScope, volumePrefix } from './layout.ts';
 import { createManifestReader, type Manifest, type ManifestReader, type VaultDeps } from './manifest.ts';
-import { closedOf, type ContainerRef } from './places.ts';
 import { assertNotAborted, mapInOrder } from './pipeline.ts';
 import type { BlobStore } from './ports.ts';
-import { createKeyRing, type KeyRing } from './run-keys.ts';
+import { createKeyRing } from './run-keys.ts';
+import { attribute } from './verify-attribute.ts';
 import type { Point } from './verify-graph.ts';
-import { type Flaw, inspectPoints, type Judges } from './verify-inspect.ts';
-import { type ContainerKind, createObjectTable, objectKeyOf, type ObjectTable } from './verify-table.ts';
+import { inspectPoints, type Judges } from './verify-inspect.ts';
+import { createJudges, createKeyJudge } from './verify-judges.ts';
+import { createObjectTable, type ObjectTable } from './verify-table.ts';
 
 /** Roots that are read at a time. */
 const ROOTS_IN_FLIGHT = 8;
@@ -27,58 +27,10 @@ export type Existence = {
   reader: ManifestReader;
 };
 
-const classOf = (work: Promise<unknown>): Promise<DamageClass | null> => work.then(() => null, damageClassOf);
-
-/** Each question once: what was answered is kept. */
-function createMemo<T>() {
-  const answers = new Map<string, Promise<T>>();
-  return (name: string, ask: () => Promise<T>): Promise<T> => {
-    const known = answers.get(name);
-    if (known) return known;
-    const answer = ask();
-    answers.set(name, answer);
-    return answer;
-  };
-}
-
-/** Is the data key there, whole, of this very place, and does it open? Each is asked for once. */
-function createKeyJudge(ring: KeyRing) {
-  const once = createMemo<DamageClass | null>();
-  return (ref: AttemptRef & { volumeId: string }, key: string) =>
-    once(keyObjectKey(ref.volumeId, ref, key), () => classOf(ring.dataKey(ref, key)));
-}
-
-/** The size of an object, asked of itself: by its last byte, or by all of it where its size is not known. */
-async function sizeOf(store: BlobStore, key: string, stated: number | null): Promise<number> {
-  if (stated === null) return (await store.get(key)).length;
-  const end = await store.get(key, { start: stated - 1, length: 2 });
-  if (end.length !== 1) throw new Fault('object_corrupt', 'A stored object is not as long as it was.');
-  return stated;
-}
-
-/** Is a pack or bundle there, of its size? The listing says so at no cost; where it does not, the object itself is asked. */
-function createContainerJudge(store: BlobStore, scope: VolumeScope, table: ObjectTable) {
-  const listed = createMemo<void>();
-  const once = createMemo<number | DamageClass>();
-  return async (kind: ContainerKind, ref: ContainerRef, isSizeStated: boolean): Promise<number | DamageClass> => {
-    if (ref.volumeId !== scope.volumeId) await listed(ref.volumeId, () => table.addListing(store, ref.volumeId)); // Blocks of another volume of the tenant.
-    const { sizeBytes } = closedOf(ref);
-    const size = table.listedSize(kind, ref);
-    if (size !== null && (isSizeStated ? size === sizeBytes : size >= sizeBytes)) return size;
-    const key = objectKeyOf(kind, ref);
-    return once(`${key} ${isSizeStated}`, () =>
-      sizeOf(store, key, isSizeStated ? sizeBytes : null).then(
-        (found) => (found >= sizeBytes ? found : 'object_corrupt'),
-        damageClassOf,
-      ),
-    );
-  };
-}
-
 type Opening = {
   volumeId: string;
   reader: ManifestReader;
-  keyJudge: ReturnType<typeof createKeyJudge>;
+  keyJudge: Judges['key'];
   book: DamageBook;
 };
 
@@ -130,30 +82,16 @@ function withSeries(roots: readonly OpenedRoot[]): { points: Point[]; series: Se
   return { points, series };
 }
 
-/** Judges by the listing, and notes in the table what the second look is to read. */
-function existenceJudges(parts: {
-  table: ObjectTable;
-  key: Judges['key'];
-  container: ReturnType<typeof createContainerJudge>;
-}): Judges {
-  const { table, key, container } = parts;
-  const flawed = (damage: DamageClass): Flaw => ({ class: damage, slots: null });
-  return {
-    key,
-    async bundle(ref, isSizeStated) {
-      const found = await container('index', ref, isSizeStated);
-      if (typeof found !== 'number') return flawed(found);
-      const whole = { ...ref, closed: { ...closedOf(ref), sizeBytes: found } };
-      return table.need('index', whole, 0, 0) ? null : flawed('object_corrupt');
-    },
-    async pack({ pack, blocks, points }) {
-      const found = await container('packs', pack, true);
-      if (typeof found !== 'number') return flawed(found);
-      const slots = blocks.reduce((most, [, slot]) => Math.max(most, slot + 1), 0);
-      const isOne = points.every(({ series }) => table.need('packs', pack, slots, series));
-      return isOne ? null : flawed('object_corrupt');
-    },
-  };
+/** Of a damaged bundle, also the points whose own pages in it are sound. */
+async function withSoundPages(
+  parts: { volumeId: string; reader: ManifestReader; points: readonly Point[] },
+  damage: readonly Damage[],
+  signal: AbortSignal | undefined,
+): Promise<readonly Damage[]> {
+  const isBundle = ({ object }: Damage) => object.startsWith(`${volumePrefix(parts.volumeId)}index/`);
+  const flaws = damage.filter(isBundle).map((one) => [one.object, { class: one.class, slots: null }] as const);
+  const bundles = new Map((await attribute(parts, new Map(flaws), signal)).map((one) => [one.object, one]));
+  return damage.map((one) => bundles.get(one.object) ?? one);
 }
 
 /**
@@ -185,7 +123,8 @@ export async function checkExistence(
   }
   checkChain(volumeId, roots, book);
   const { points, series } = withSeries(roots);
-  const judges = existenceJudges({ table, key, container: createContainerJudge(store, input, table) });
+  const judges = createJudges({ store, scope: input, table, key });
   await inspectPoints({ volumeId, reader, judges, book }, points, signal);
-  return { damage: book.list(), points, series, table, reader };
+  const damage = await withSoundPages({ volumeId, reader, points }, book.list(), signal);
+  return { damage, points, series, table, reader };
 }

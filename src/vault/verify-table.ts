@@ -17,7 +17,7 @@ const attemptName = (kind: ContainerKind, { volumeId, runId, attempt }: Omit<Con
   `${kind}/${volumeId}/${runId}/${attempt}`;
 
 /** The place of an object in the order of reading. */
-export const positionOf = (kind: ContainerKind, ref: ContainerRef): string =>
+const positionOf = (kind: ContainerKind, ref: ContainerRef): string =>
   `${attemptName(kind, ref)}/${numberText(ref.ordinal)}`;
 
 /** One record: size 4, directory offset 4, slots 4, series 2, flags 1, digest 32. */
