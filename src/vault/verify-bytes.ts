@@ -5,7 +5,7 @@ import type { VolumeScope } from './layout.ts';
 import { closedOf } from './places.ts';
 import { mapInOrder } from './pipeline.ts';
 import type { BlobStore } from './ports.ts';
-import type { KeyRing } from './run-keys.ts';
+import type { DataKeys } from './run-keys.ts';
 import type { Existence, Series } from './verify-existence.ts';
 import { attribute } from './verify-attribute.ts';
 import type { Flaw } from './verify-inspect.ts';
@@ -16,7 +16,7 @@ import { type NeededObject, objectKeyOf } from './verify-table.ts';
 const OBJECTS_PER_LANE = 3;
 
 /** What each lane of a verification starts from. */
-export type VerifyStart = { scope: VolumeScope; series: readonly Series[]; ring: KeyRing };
+export type VerifyStart = { scope: VolumeScope; series: readonly Series[]; ring: DataKeys };
 /** Opens the lanes of a verification: one in this thread, or one in each thread of a pool. */
 export type OpenVerifyLanes = (start: VerifyStart) => Promise<readonly VerifyLane[]>;
 

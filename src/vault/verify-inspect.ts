@@ -102,7 +102,8 @@ async function inspectLeaf(inspection: Inspection, { ref, number, points }: Shar
 
 async function inspectInventory(inspection: Inspection, point: Point): Promise<void> {
   const { volumeId, reader } = inspection;
-  for (const place of point.manifest.inventory.pages) {
+  const { inventory, resumed } = point.manifest;
+  for (const place of [inventory, ...resumed].flatMap(({ pages }) => pages)) {
     const page = rootPage(volumeId, place, [point], NO_BLOCKS);
     await openPage(inspection, page, async () =>
       decodeInventory(place.number, await reader.page(PAGE.inventory, place)),

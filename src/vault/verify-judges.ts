@@ -3,7 +3,7 @@ import { damageClassOf, type DamageClass } from './damage.ts';
 import { type AttemptRef, keyObjectKey, type VolumeScope } from './layout.ts';
 import { closedOf, type ContainerRef } from './places.ts';
 import type { BlobStore } from './ports.ts';
-import type { KeyRing } from './run-keys.ts';
+import type { DataKeys } from './run-keys.ts';
 import type { Flaw, Judges } from './verify-inspect.ts';
 import { type ContainerKind, objectKeyOf, type ObjectTable } from './verify-table.ts';
 
@@ -22,7 +22,7 @@ function createMemo<T>() {
 }
 
 /** Is the data key there, whole, of this very place, and does it open? Each is asked for once. */
-export function createKeyJudge(ring: KeyRing): Judges['key'] {
+export function createKeyJudge(ring: DataKeys): Judges['key'] {
   const once = createMemo<DamageClass | null>();
   return (ref: AttemptRef & { volumeId: string }, key: string) =>
     once(keyObjectKey(ref.volumeId, ref, key), () => classOf(ring.dataKey(ref, key)));

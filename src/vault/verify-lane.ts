@@ -6,7 +6,7 @@ import { contextOf, keyObjectKey, packKeyName, type VolumeScope } from './layout
 import { createPackReader, type SealedBlock } from './pack-reader.ts';
 import { closedOf, corrupt } from './places.ts';
 import type { BlobStore } from './ports.ts';
-import type { KeyRing } from './run-keys.ts';
+import type { DataKeys } from './run-keys.ts';
 import type { Series } from './verify-existence.ts';
 import { type NeededObject, objectKeyOf } from './verify-table.ts';
 
@@ -26,7 +26,7 @@ export type VerifyLane = {
   settle(): Promise<void>;
 };
 
-export type VerifyLaneDeps = { store: BlobStore; scope: VolumeScope; ring: KeyRing; series: readonly Series[] };
+export type VerifyLaneDeps = { store: BlobStore; scope: VolumeScope; ring: DataKeys; series: readonly Series[] };
 
 const flaw = (error: unknown, slots: readonly number[] | null = null): Verdict => ({
   blocks: 0,
