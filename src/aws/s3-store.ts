@@ -49,6 +49,20 @@ function openListings(s3: S3Client, place: StorePlace): Pick<BlobStore, 'list' |
   };
 }
 
+/**
+ * S3 tells that an object is not there only to who may list the whole bucket; others are refused, as for what they may not read. A
+ * listing of the very name, which the vault's principals may ask for in their tenant, tells the two apart: it comes first of all that
+ * begin with it. Source: S3 API reference, GetObject, "Permissions".
+ */
+export async function isAbsent(s3: S3Client, place: StorePlace, key: string): Promise<boolean> {
+  const { bucket: Bucket, expectedBucketOwner: ExpectedBucketOwner, prefix } = place;
+  const Key = `${prefix}${key}`;
+  const listed = await s3
+    .send(new ListObjectsV2Command({ Bucket, ExpectedBucketOwner, Prefix: Key, MaxKeys: 1 }))
+    .catch(() => null);
+  return listed !== null && listed.Contents?.[0]?.Key !== Key;
+}
+
 /** S3 as the engine's object store: create-only puts, a checksum on each, the bucket's owner named in every call. */
 export function openBlobStore(clients: { s3: S3Client; lean: { objects: ObjectCalls } }, place: StorePlace): BlobStore {
   const { s3, lean } = clients;
@@ -74,26 +88,13 @@ export function openBlobStore(clients: { s3: S3Client; lean: { objects: ObjectCa
     }
   }
 
-  /**
-   * S3 tells that an object is not there only to who may list the whole bucket; others are refused, as for what they may not read. A
-   * listing of the very name, which the vault's principals may ask for in their tenant, tells the two apart: it comes first of all that
-   * begin with it. Source: S3 API reference, GetObject, "Permissions".
-   */
-  async function isAbsent(key: string): Promise<boolean> {
-    const Key = `${prefix}${key}`;
-    const listed = await s3
-      .send(new ListObjectsV2Command({ Bucket, ExpectedBucketOwner, Prefix: Key, MaxKeys: 1 }))
-      .catch(() => null);
-    return listed !== null && listed.Contents?.[0]?.Key !== Key;
-  }
-
   return {
     putNew,
     async get(key, range) {
       try {
         return await lean.objects.get(at(key), range);
       } catch (error) {
-        if (awsErrorName(error) === 'AccessDenied' && (await isAbsent(key)))
+        if (awsErrorName(error) === 'AccessDenied' && (await isAbsent(s3, place, key)))
           throw new Fault('object_missing', 'The object is not in the bucket.', { cause: error });
         throw storeFault(error, 'read an object', awsRegion);
       }

@@ -15,8 +15,11 @@ import {
 } from '@aws-sdk/client-kms';
 import {
   CreateBucketCommand,
+  type LifecycleRule,
+  PutBucketLifecycleConfigurationCommand,
   PutBucketPolicyCommand,
   PutBucketVersioningCommand,
+  PutObjectLockConfigurationCommand,
   S3Client,
   S3ServiceException,
 } from '@aws-sdk/client-s3';
@@ -94,13 +97,35 @@ const apiPolicy = (tokenKeyArn: string) => ({
   ],
 });
 
-async function ensureBucket(s3: S3Client, bucket: string, awsRegion: string): Promise<void> {
+/** How long what was deleted can be brought back: a day in the demo. Uploads that nobody ends go as soon. */
+const UNDO_DAYS = 1;
+const LIFECYCLE: LifecycleRule[] = [
+  {
+    ID: 'undo-window',
+    Status: 'Enabled',
+    Filter: { Prefix: '' },
+    NoncurrentVersionExpiration: { NoncurrentDays: UNDO_DAYS },
+    Expiration: { ExpiredObjectDeleteMarker: true },
+    AbortIncompleteMultipartUpload: { DaysAfterInitiation: UNDO_DAYS },
+  },
+];
+
+/**
+ * A bucket with versions and Object Lock, without a retention by default: keys must never be locked. One that was made without Object
+ * Lock gets it now, which AWS allows since 2023. Source: S3 user guide, "Enabling Object Lock on an existing bucket".
+ */
+async function ensureBucket(s3: S3Client, Bucket: string, awsRegion: string): Promise<void> {
   const location =
     awsRegion === 'us-east-1' ? {} : { CreateBucketConfiguration: { LocationConstraint: awsRegion as 'eu-west-1' } };
-  await s3.send(new CreateBucketCommand({ Bucket: bucket, ...location })).catch((error: unknown) => {
+  const create = new CreateBucketCommand({ Bucket, ObjectLockEnabledForBucket: true, ...location });
+  await s3.send(create).catch((error: unknown) => {
     if (!(error instanceof S3ServiceException && error.name === 'BucketAlreadyOwnedByYou')) throw error;
   });
-  await s3.send(new PutBucketVersioningCommand({ Bucket: bucket, VersioningConfiguration: { Status: 'Suspended' } }));
+  await s3.send(new PutBucketVersioningCommand({ Bucket, VersioningConfiguration: { Status: 'Enabled' } }));
+  const ObjectLockConfiguration = { ObjectLockEnabled: 'Enabled' as const };
+  await s3.send(new PutObjectLockConfigurationCommand({ Bucket, ObjectLockConfiguration }));
+  const LifecycleConfiguration = { Rules: LIFECYCLE };
+  await s3.send(new PutBucketLifecycleConfigurationCommand({ Bucket, LifecycleConfiguration }));
 }
 
 /**

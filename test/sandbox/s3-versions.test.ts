@@ -176,6 +176,22 @@ describe('a lifecycle', () => {
     ]);
   });
 
+  test('takes away delete markers that have nothing behind them, and no others', async () => {
+    const { s3, put, remove, tick, versions } = await openBucket({ versions: true });
+    const NoncurrentVersionExpiration = { NoncurrentDays: 3 };
+    await s3.send(lifecycle({ NoncurrentVersionExpiration, Expiration: { ExpiredObjectDeleteMarker: true } }));
+    for (const key of ['old/a', 'new/a']) {
+      await put(key, 'one');
+      await remove(key);
+    }
+    tick(2 * DAY_MS);
+    expect((await versions()).markers).toHaveLength(2);
+    tick(2 * DAY_MS);
+    expect((await versions()).markers.map((it) => it.Key)).toEqual(['new/a']);
+    const both = lifecycle({ Expiration: { Days: 1, ExpiredObjectDeleteMarker: true } });
+    expect(await errorOf(s3.send(both))).toBe('MalformedXML');
+  });
+
   test('aborts uploads that were left', async () => {
     const { s3, tick } = await openBucket();
     await s3.send(lifecycle({ AbortIncompleteMultipartUpload: { DaysAfterInitiation: 1 } }));

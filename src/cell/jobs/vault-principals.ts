@@ -6,6 +6,7 @@ import {
   vaultRoleArn,
   vaultSessionPolicy,
 } from '../../aws/policies/vault-principals.ts';
+import { openLockStore } from '../../aws/s3-lock-store.ts';
 import { openBlobStore } from '../../aws/s3-store.ts';
 import { sessionName, vaultSession } from '../../aws/sessions.ts';
 import type { TenantVault, Worker } from './worker.ts';
@@ -49,6 +50,7 @@ export async function inVault<T>(
       credentials: () => clients.s3.config.credentials(),
       store: openBlobStore(clients, place),
       keys: openKeyService(clients.kms, dataKeyArn, awsRegion),
+      locks: openLockStore(clients.s3, place),
     });
   } finally {
     aws.destroy();

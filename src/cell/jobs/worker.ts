@@ -10,7 +10,7 @@ import { type AssumableRole, customerSession, sessionName } from '../../aws/sess
 import type { Clock } from '../../core/clock.ts';
 import { Fault } from '../../core/faults.ts';
 import type { Logger } from '../../core/log.ts';
-import type { BlobStore, KeyService } from '../../vault/ports.ts';
+import type { BlobStore, KeyService, LockStore } from '../../vault/ports.ts';
 import type { Database } from '../db/client.ts';
 import type { connections } from '../db/schema/connections.ts';
 import type { LanePool } from '../lanes/pool.ts';
@@ -119,6 +119,7 @@ async function inRole<T>(
 export type TenantVault = {
   store: BlobStore;
   keys: KeyService;
+  locks: LockStore;
   place: StorePlace;
   credentials: () => Promise<AwsCredentials>;
 };

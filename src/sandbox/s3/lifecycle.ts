@@ -6,7 +6,7 @@ import { elements, elementText } from './xml-body.ts';
 const DAY_MS = 86_400_000;
 const TIDY_EVERY_MS = 3_600_000;
 
-const NOT_OFFERED = ['Transition', 'NoncurrentVersionTransition', 'Tag', 'And', 'Date', 'ExpiredObjectDeleteMarker'];
+const NOT_OFFERED = ['Transition', 'NoncurrentVersionTransition', 'Tag', 'And', 'Date'];
 
 function days(xml: string | undefined, name: string): number | null {
   const text = xml === undefined ? undefined : elementText(xml, name);
@@ -38,9 +38,13 @@ export function parseLifecycle(xml: string): LifecycleRule[] {
       expirationDays: days(expiration, 'Days'),
       noncurrentDays: days(noncurrent, 'NoncurrentDays'),
       newerVersions: days(noncurrent, 'NewerNoncurrentVersions') ?? 0,
+      expiredMarkers: expiration !== undefined && elementText(expiration, 'ExpiredObjectDeleteMarker') === 'true',
       abortDays: days(abort, 'DaysAfterInitiation'),
     };
-    if (read.expirationDays === null && read.noncurrentDays === null && read.abortDays === null)
+    if (read.expiredMarkers && read.expirationDays !== null)
+      throw s3Error('MalformedXML', 400, 'The XML you provided was not well-formed or did not validate.');
+    const actsAfter = [read.expirationDays, read.noncurrentDays, read.abortDays];
+    if (!read.expiredMarkers && actsAfter.every((count) => count === null))
       throw s3Error('InvalidRequest', 400, 'At least one action needs to be specified in a rule');
     return read;
   });
@@ -69,6 +73,8 @@ async function apply(objects: Objects, bucket: Bucket, rule: LifecycleRule, now:
       await objects.remove(bucket, key, now.toISOString());
     for (const version of expiredVersions(rule, bucket.objects.get(key) ?? [], nowMs))
       await objects.removeVersion(bucket, version);
+    const [marker, ...behind] = bucket.objects.get(key) ?? [];
+    if (rule.expiredMarkers && marker?.deleteMarker && behind.length === 0) await objects.removeVersion(bucket, marker);
   }
   for (const upload of bucket.uploads.values())
     if (upload.key.startsWith(rule.prefix) && due(upload.initiatedAt, rule.abortDays))

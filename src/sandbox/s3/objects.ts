@@ -37,6 +37,8 @@ export type LifecycleRule = {
   expirationDays: number | null;
   noncurrentDays: number | null;
   newerVersions: number;
+  /** Delete markers with nothing behind them go. */
+  expiredMarkers: boolean;
   abortDays: number | null;
 };
 
