@@ -400,6 +400,7 @@ describe('s3api', () => {
     await aws`s3api create-bucket --bucket vault --create-bucket-configuration ${place}`;
     expect(await refused`s3api head-bucket --bucket nobody`).toBe('254 404');
     await aws`s3api head-bucket --bucket vault`;
+    expect(await aws`s3api get-bucket-location --bucket vault --query LocationConstraint`).toBe(REGION);
     await aws`s3api put-bucket-versioning --bucket vault --versioning-configuration Status=Enabled`;
     expect(await aws`s3api get-bucket-versioning --bucket vault --query Status`).toBe('Enabled');
     writeFileSync(file('one'), 'one');
