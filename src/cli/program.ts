@@ -7,6 +7,7 @@ import { addJobs } from './commands/jobs.ts';
 import { addLogin } from './commands/login.ts';
 import { addOperator } from './commands/operator.ts';
 import { addPlans } from './commands/plans.ts';
+import { addRecoveryKey } from './commands/recovery-key.ts';
 import { addRecoveryPoints } from './commands/recovery-points.ts';
 import { addRestore } from './commands/restore.ts';
 import { addSandbox } from './commands/sandbox.ts';
@@ -36,6 +37,7 @@ export function createProgram(context: Context) {
   addConnections(program, session);
   addInstances(program, session);
   addAccount(program, session);
+  addRecoveryKey(program, session);
   addPlans(program, session);
   addBackup(program, session);
   addJobs(program, session);

@@ -4,6 +4,7 @@ import * as connections from './connections.ts';
 import * as explain from './explain.ts';
 import * as jobs from './jobs.ts';
 import * as points from './recovery-points.ts';
+import * as recoveryKey from './recovery-key.ts';
 import * as restores from './restore-jobs.ts';
 import * as system from './system.ts';
 import * as tenants from './tenants.ts';
@@ -13,6 +14,9 @@ export const OPERATIONS = [
   tenants.createTenant,
   tenants.listTenants,
   tenants.getTenant,
+  recoveryKey.getRecoveryKey,
+  recoveryKey.setRecoveryKey,
+  recoveryKey.removeRecoveryKey,
   tenants.createApiKey,
   tenants.listApiKeys,
   tenants.revokeApiKey,

@@ -1,3 +1,4 @@
+import { generateKeyPairSync } from 'node:crypto';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { OPERATIONS } from '../../src/contract/openapi.ts';
 import { type Call, type Cell, startCell, type Tenant } from './harness.ts';
@@ -32,6 +33,12 @@ test('every change has exactly one event, in its own name, and a refused change 
     return answer.json;
   };
   const key = await change('createApiKey', 'POST', '/v1/api-keys', { body: { name: 'ci' } });
+  const publicKey = generateKeyPairSync('rsa', { modulusLength: 3_072 }).publicKey.export({
+    type: 'spki',
+    format: 'pem',
+  });
+  await change('setRecoveryKey', 'PUT', '/v1/tenant/recovery-key', { body: { publicKey } });
+  await change('removeRecoveryKey', 'DELETE', '/v1/tenant/recovery-key');
   await change('revokeApiKey', 'DELETE', `/v1/api-keys/${key.id}`);
   const gone = await change('createConnection', 'POST', '/v1/connections', { body: connectionBody() });
   await change('verifyConnection', 'POST', `/v1/connections/${gone.id}/verify`);

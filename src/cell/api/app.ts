@@ -20,6 +20,7 @@ import { createInstances } from '../services/instances.ts';
 import { createJobEvents } from '../services/job-events.ts';
 import { createKeys } from '../services/keys.ts';
 import { createPages } from '../services/pages.ts';
+import { createRecoveryKeys } from '../services/recovery-keys.ts';
 import { createRecoveryPoints } from '../services/recovery-points.ts';
 import { createRestoreJobs } from '../services/restore-jobs.ts';
 import { createSelections } from '../services/selections.ts';
@@ -38,7 +39,7 @@ import { deletionRequestRoutes, recoveryPointRoutes } from './recovery-points.ts
 import { routerSignature } from './router-signature.ts';
 import { readinessRoute, systemRoutes } from './system.ts';
 import { templateRoute } from './templates.ts';
-import { apiKeyRoutes, tenantRoutes } from './tenants.ts';
+import { apiKeyRoutes, recoveryKeyRoutes, tenantRoutes } from './tenants.ts';
 
 /** Everything the API tier needs. It gets no AWS client: what touches AWS is enqueued. */
 export type ApiDeps = {
@@ -75,6 +76,7 @@ function createServices(deps: ApiDeps) {
   return {
     keys: createKeys(all),
     tenants: createTenants(all),
+    recoveryKeys: createRecoveryKeys(all),
     connections: createConnections(all),
     instances: createInstances(all),
     plans: createBackupPlans(all),
@@ -130,6 +132,7 @@ export function createApi(deps: ApiDeps): Hono<ApiEnv> {
   documentRoutes(app, deps);
   templateRoute(app, deps);
   tenantRoutes(operations, { ...services, region });
+  recoveryKeyRoutes(operations, services);
   apiKeyRoutes(operations, { ...services, cell });
   connectionRoutes(operations, { ...services, role: deps });
   explainRoutes(operations, services);

@@ -1,7 +1,9 @@
 import type { Region } from '../../../regions/types.ts';
+import * as recoveryKey from '../../contract/recovery-key.ts';
 import * as contract from '../../contract/tenants.ts';
 import type { ApiKeyRow, Keys } from '../services/keys.ts';
 import { mapPage } from '../services/pages.ts';
+import type { RecoveryKey, RecoveryKeys } from '../services/recovery-keys.ts';
 import type { TenantRow, Tenants } from '../services/tenants.ts';
 import type { Operations } from './operations.ts';
 import { orNull } from './views.ts';
@@ -35,6 +37,15 @@ export function tenantRoutes(operations: Operations, deps: { region: Region; ten
     mapPage(await tenants.list(scope, query), view),
   );
   operations.tenant(contract.getTenant, async (scope) => view(await tenants.get(scope)));
+}
+
+export function recoveryKeyRoutes(operations: Operations, { recoveryKeys }: { recoveryKeys: RecoveryKeys }): void {
+  const view = ({ fingerprint, since }: RecoveryKey) => ({ fingerprint, since: since.toISOString() });
+  operations.tenant(recoveryKey.getRecoveryKey, async (scope) => view(await recoveryKeys.get(scope)));
+  operations.tenant(recoveryKey.setRecoveryKey, async (scope, { body }) =>
+    view(await recoveryKeys.set(scope, body.publicKey)),
+  );
+  operations.tenant(recoveryKey.removeRecoveryKey, (scope) => recoveryKeys.remove(scope));
 }
 
 export function apiKeyRoutes(operations: Operations, deps: { cell: string; keys: Keys }): void {

@@ -11,6 +11,7 @@ import { inTenant } from '../db/tenancy.ts';
 import { backupLanes } from './lane-use.ts';
 import type { PointAbout, VolumeAbout } from './point-about.ts';
 import { relatedVolumes } from './related-volumes.ts';
+import { recipientsOf } from './recipients.ts';
 import { inVault } from './vault-principals.ts';
 import { type ConnectionRow, inAccount, stepOf, type Worker } from './worker.ts';
 
@@ -74,9 +75,10 @@ export async function copyVolume(worker: Worker, task: VolumeTask): Promise<Poin
       about,
     };
     const { signal, onProgress } = task;
+    const recipients = await recipientsOf(worker, connection.tenantId);
     const stored = await inVault(worker, { principal: 'writer', tenantId: connection.tenantId }, (vault) => {
       const lanes = backupLanes(worker, vault, clients, { awsRegion, snapshotId: snapshot.snapshotId });
-      return backupVolume({ ...vault, ...lanes }, input, { signal, onProgress });
+      return backupVolume({ ...vault, ...lanes, recipients }, input, { signal, onProgress });
     });
     return {
       volumeId: volume.volumeId,

@@ -19,7 +19,8 @@ export function createTenants(deps: Deps) {
     /** The tenant and its first key; the one audit event stands in the new tenant's own log. */
     async create({ tx, actor }: OperatorScope, body: { name: string; tier: TenantRow['tier'] }) {
       const now = clock.now();
-      const row: TenantRow = { tenantId: newId('tenant', cell, now), ...body, createdAt: now };
+      const none = { recoveryKey: null, recoveryKeySince: null };
+      const row: TenantRow = { tenantId: newId('tenant', cell, now), ...body, ...none, createdAt: now };
       const { tenantId } = row;
       await enterTenant(tx, tenantId);
       await tx.insert(tenants).values(row);

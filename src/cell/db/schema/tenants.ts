@@ -22,6 +22,9 @@ export const tenants = pgTable(
     name: text('name').notNull(),
     tier: text('tier', { enum: ['standard', 'enterprise'] }).notNull(),
     createdAt: instant('created_at').notNull(),
+    /** The tenant's own recovery key, its public half (PEM), and since when it is set: both or neither. */
+    recoveryKey: text('recovery_key'),
+    recoveryKeySince: instant('recovery_key_since'),
   },
   () => [
     tenantPolicy('tenants'),
