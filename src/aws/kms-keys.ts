@@ -1,6 +1,6 @@
 import { DecryptCommand, DescribeKeyCommand, GenerateDataKeyCommand, type KMSClient } from '@aws-sdk/client-kms';
 import { Fault, isFault } from '../core/faults.ts';
-import { type KeyContext, type KeyService, RECIPIENT } from '../vault/ports.ts';
+import { type KeyContext, type KeyOpener, type KeyService, RECIPIENT } from '../vault/ports.ts';
 import { toAwsFault } from './faults.ts';
 
 /** The cell's own key: when it refuses, that is ours to mend. */
@@ -47,6 +47,26 @@ export function openKeyService(kms: KMSClient, keyArn: string, awsRegion: string
       } catch (error) {
         throw keyFault(error, 'open a data key', awsRegion);
       }
+    },
+  };
+}
+
+/** Region and account of a KMS key are the fourth and fifth part of its ARN. */
+const KMS_KEY = /^arn:[a-z-]+:kms:([a-z0-9-]+):\d{12}:key\//;
+
+/**
+ * Opens what any key of KMS has wrapped that the credentials behind `kmsOf` may use: for a reader who does not know the keys of a
+ * vault beforehand. A key outside the cell's jurisdiction is not asked.
+ *
+ * @param kmsOf throws Fault `residency_violation` for such a region
+ */
+export function openAnyKey(kmsOf: (cell: string, awsRegion: string) => KMSClient): KeyOpener {
+  const regionOfKey = (arn: string) => KMS_KEY.exec(arn)?.[1];
+  return {
+    opens: ({ kind, name }) => kind !== RECIPIENT.tenant && regionOfKey(name) !== undefined,
+    async unwrap(wrapped, context, _label, name) {
+      const awsRegion = regionOfKey(name) ?? '';
+      return openKeyService(kmsOf(context.cell, awsRegion), name, awsRegion).unwrap(wrapped, context);
     },
   };
 }

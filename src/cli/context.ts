@@ -11,7 +11,14 @@ export type Context = {
   configPath: string;
   /** How the user called us, for the commands that hints name. */
   invocation: string;
-  environment: { url?: string; apiKey?: string; operatorKey?: string; caFile?: string };
+  /** `aws`: the whole environment, for the addresses that every AWS SDK honours. */
+  environment: {
+    url?: string;
+    apiKey?: string;
+    operatorKey?: string;
+    caFile?: string;
+    aws?: Record<string, string | undefined>;
+  };
   readStdin(): Promise<string>;
   /** Asks a person for something that is not shown while it is typed; null: there is nobody to ask. */
   askSecret(question: string): Promise<string | null>;

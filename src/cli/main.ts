@@ -23,6 +23,7 @@ await run(process.argv.slice(2), {
   configPath: join(env['XDG_CONFIG_HOME'] || join(homedir(), '.config'), 'domicile', 'config.json'),
   invocation: env['npm_command'] === 'exec' ? 'npm exec domicile --' : 'domicile',
   environment: {
+    aws: env,
     ...(env['DOMICILE_URL'] ? { url: env['DOMICILE_URL'] } : {}),
     ...(env['DOMICILE_API_KEY'] ? { apiKey: env['DOMICILE_API_KEY'] } : {}),
     ...(env['DOMICILE_OPERATOR_KEY'] ? { operatorKey: env['DOMICILE_OPERATOR_KEY'] } : {}),

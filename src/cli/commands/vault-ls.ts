@@ -25,7 +25,8 @@ async function* pointsOf(vault: OpenVault, volumeId: string | undefined): AsyncG
 async function rowOf(vault: OpenVault, name: PointName): Promise<Row> {
   try {
     const manifest = await readManifest(vault, await vault.point(name));
-    const { idKey: _, nodes: __, inventory: ___, dedup: ____, ...shown } = manifest;
+    const { kind, reason, snapshotId, createdTime, lockUntil, volumeBytes, bytesStored } = manifest;
+    const shown = { kind, reason, snapshotId, createdTime, lockUntil, volumeBytes, bytesStored };
     return { ...name, ...shown, storedBlocks: blocksOf(manifest), problem: null };
   } catch (error) {
     if (!isFault(error)) throw error;

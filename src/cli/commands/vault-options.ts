@@ -14,10 +14,14 @@ export function objectId(text: string): string {
 /** Where the vault is and what opens its keys: options of every command that reads one. */
 export function addVaultOptions<C extends CommandUnknownOpts>(command: C): C {
   command
-    .option('--dir <folder>', 'a copy of the bucket, or of the tenant’s prefix, as files')
-    .option('--tenant <id>', 'the tenant, where the folder holds several')
-    .option('--cell <code>', 'the cell that wrote the backups (default: as their keys say)')
-    .option('--recovery-key <file>', 'open keys with the tenant’s own private key, PEM')
+    .option('--bucket <name>', 'the bucket, read with your AWS credentials')
+    .option('--dir <folder>', 'or a copy of it, or of the tenant’s part, as files')
+    .option('--tenant <id>', 'the tenant: its part of the bucket is t/<id>/')
+    .option('--prefix <text>', 'where the tenant’s part lies, if it is elsewhere')
+    .option('--cell <code>', 'the cell that wrote the backups (default: as the tenant or the keys say)')
+    .option('--region <region>', 'AWS region of the bucket (default: the home region of the cell)')
+    .option('--bucket-owner <id>', 'account of the bucket (default: that of your credentials)')
+    .option('--recovery-key <file>', 'open keys with the tenant’s own private key, PEM (default: with AWS KMS)')
     .option('--passphrase-file <file>', 'the passphrase of the recovery key (default: asked for)')
     .option('--keys <file>', 'keys that were opened before (KEYS.json)');
   return command;

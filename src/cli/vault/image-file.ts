@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
-import { type FileHandle, link, open, rename, rm, stat } from 'node:fs/promises';
-import { dirname } from 'node:path';
+import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { Fault } from '../../core/faults.ts';
 import type { BlockSink } from '../../vault/ports.ts';
 import { EXIT } from '../exit-codes.ts';
 import { Failure, usageError } from '../failure.ts';
+import { fileCodeOf, publishNew, publishOver } from './files.ts';
 import { findState, type ImageSource, namesOf, saveState } from './image-state.ts';
 
 /** An image being written. `close` keeps how far it came, unless it is complete. */
@@ -19,11 +19,6 @@ export type ImageFile = {
 
 /** How much of a volume is written again, at most, after the machine has failed. */
 const SAVE_BYTES = 256 * 2 ** 20;
-/** File systems without hard links say one of these. */
-const NO_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
-
-const codeOf = (error: unknown) => (error instanceof Error && 'code' in error ? String(error.code) : '');
-
 /** Works on files; what goes wrong ends the command with the path and the reason. */
 async function on<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
@@ -50,20 +45,10 @@ async function assertFree(path: string, force: boolean): Promise<void> {
 async function publish(path: string, force: boolean): Promise<void> {
   const { partial, state } = namesOf(path);
   try {
-    if (force) await rename(partial, path);
-    else await link(partial, path);
+    await (force ? publishOver(partial, path) : publishNew(partial, path));
   } catch (error) {
-    if (codeOf(error) === 'EEXIST') throw inTheWay(path);
-    if (!NO_LINKS.has(codeOf(error)) || existsSync(path)) throw error;
-    await rename(partial, path);
+    throw fileCodeOf(error) === 'EEXIST' ? inTheWay(path) : error;
   }
-  const folder = await open(dirname(path));
-  try {
-    await folder.sync();
-  } finally {
-    await folder.close();
-  }
-  await rm(partial, { force: true });
   await rm(state, { force: true });
 }
 

@@ -1,30 +1,46 @@
 import { resolve } from 'node:path';
+import { parseId } from '../../core/ids.ts';
 import { type ExpectedScope, type PointName, scopeOfPoint } from '../../vault/discover.ts';
 import { rootKey, type VolumeScope } from '../../vault/layout.ts';
 import type { VaultDeps } from '../../vault/manifest.ts';
 import type { BlobStore } from '../../vault/ports.ts';
 import { usageError } from '../failure.ts';
 import type { Session } from '../session.ts';
+import type { BucketPlace, openAws } from './aws.ts';
+import { readOnly } from './directory-store.ts';
 import { type KeyOptions, type Opener, openerOf } from './openers.ts';
 import { openFolder } from './place.ts';
 
 /** Where a vault is, and what opens its keys, as the command line says it. */
 export type VaultOptions = KeyOptions & {
   dir?: string | undefined;
+  bucket?: string | undefined;
+  prefix?: string | undefined;
   tenant?: string | undefined;
   cell?: string | undefined;
+  region?: string | undefined;
+  bucketOwner?: string | undefined;
 };
 
 /** A vault that was opened to be read. */
 export type OpenVault = VaultDeps & {
   /** What a point is read by. Throws Fault `not_found`, and as `scopeOfPoint`. */
   point(name: PointName): Promise<VolumeScope & { manifestKey: string }>;
-  close(): Promise<void>;
 };
 
-function placeOf(folder: string, { dir, tenant }: VaultOptions): { store: BlobStore; close: () => Promise<void> } {
-  if (dir === undefined) throw usageError('Where is the vault?', 'Name it with --dir.');
-  return { store: openFolder(resolve(folder, dir), tenant), close: async () => {} };
+type Aws = ReturnType<typeof openAws>;
+
+/** The user's AWS, if it is needed: its SDK is half of what a command would load. */
+function lazyAws(session: Session) {
+  let opened: Aws | null = null;
+  return {
+    async get(): Promise<Aws> {
+      const module = await import('./aws.ts');
+      opened ??= module.openAws(session.environment.aws ?? {});
+      return opened;
+    },
+    close: () => opened?.destroy(),
+  };
 }
 
 /** What was said on the command line must not be another than the file of keys says. */
@@ -36,17 +52,40 @@ function expectedScope({ cell, tenant }: VaultOptions, opener: Opener): Expected
   return { cell: cell ?? opener.cell, tenantId: tenant ?? opener.tenantId };
 }
 
-/** Opens a vault, and closes it when `work` is done with it. */
+/** A tenant's part of a bucket. Its cell, and so its jurisdiction, is in the tenant's id. */
+function bucketPlace(options: VaultOptions & { bucket: string }, expected: ExpectedScope): BucketPlace {
+  const { bucket, prefix, tenant, region, bucketOwner } = options;
+  if (prefix === undefined && tenant === undefined)
+    throw usageError('Whose vault?', 'Name the tenant with --tenant, or where a copy lies with --prefix.');
+  const cell = expected.cell ?? parseId(expected.tenantId ?? '')?.cell;
+  if (cell === undefined) throw usageError('Of which cell?', 'Name it with --cell.');
+  return { cell, bucket, prefix: prefix ?? `t/${tenant}/`, awsRegion: region, owner: bucketOwner };
+}
+
+async function storeOf(
+  session: Session,
+  options: VaultOptions,
+  parts: { aws: () => Promise<Aws>; expected: ExpectedScope },
+): Promise<BlobStore> {
+  const { dir, bucket, tenant } = options;
+  if (dir !== undefined && bucket !== undefined)
+    throw usageError('--dir and --bucket are two places', 'Give one of them.');
+  if (dir !== undefined) return openFolder(resolve(session.folder, dir), tenant);
+  if (bucket === undefined) throw usageError('Where is the vault?', 'Name it with --bucket or --dir.');
+  return (await parts.aws()).store(bucketPlace({ ...options, bucket }, parts.expected));
+}
+
+/** Opens a vault, and closes it when `work` is done with it. Nothing of it can be changed. */
 export async function withVault<T>(
   session: Session,
   options: VaultOptions,
   work: (vault: OpenVault) => Promise<T>,
 ): Promise<T> {
-  const opener = await openerOf(session, options);
-  if (opener === null) throw usageError('What opens the keys?', 'Give --recovery-key or --keys.');
-  const { store, close } = placeOf(session.folder, options);
-  const expected = expectedScope(options, opener);
+  const aws = lazyAws(session);
   try {
+    const opener: Opener = (await openerOf(session, options)) ?? { keys: (await aws.get()).keys };
+    const expected = expectedScope(options, opener);
+    const store = readOnly(await storeOf(session, options, { aws: () => aws.get(), expected }));
     return await work({
       store,
       keys: opener.keys,
@@ -54,9 +93,8 @@ export async function withVault<T>(
         const manifestKey = rootKey(name.volumeId, name.runId);
         return { ...(await scopeOfPoint(store, name, expected)), manifestKey };
       },
-      close,
     });
   } finally {
-    await close();
+    aws.close();
   }
 }

@@ -1,0 +1,51 @@
+import { REGIONS, regionOf } from '../../../regions/index.ts';
+import { type AwsClients, createAwsClients, tierCredentials } from '../../aws/clients.ts';
+import { endpointsFrom } from '../../aws/endpoints.ts';
+import { openAnyKey } from '../../aws/kms-keys.ts';
+import { openBlobStore } from '../../aws/s3-store.ts';
+import { callerAccount } from '../../aws/sessions.ts';
+import type { BlobStore, KeyOpener } from '../../vault/ports.ts';
+import { usageError } from '../failure.ts';
+
+/** A tenant's part of a bucket. `owner` is the account of the bucket; the caller's own when it is not named. */
+export type BucketPlace = {
+  cell: string;
+  bucket: string;
+  prefix: string;
+  awsRegion: string | undefined;
+  owner: string | undefined;
+};
+
+/**
+ * AWS as the user's own credentials see it: those of the environment, of a profile or of the machine. Each cell's calls stay in its
+ * jurisdiction.
+ *
+ * @param variables the environment, for `AWS_ENDPOINT_URL…`
+ */
+export function openAws(variables: Record<string, string | undefined>) {
+  const made = new Map<string, AwsClients>();
+
+  function clientsOf(cell: string): { region: NonNullable<ReturnType<typeof regionOf>>; clients: AwsClients } {
+    const region = regionOf(cell);
+    if (!region) throw usageError(`There is no cell ${cell}`, `Cells: ${REGIONS.map((one) => one.cell).join(', ')}`);
+    const endpoints = endpointsFrom(variables, region);
+    const clients = made.get(cell) ?? createAwsClients({ region, credentials: tierCredentials({}), endpoints });
+    made.set(cell, clients);
+    return { region, clients };
+  }
+
+  return {
+    /** Opens whatever these credentials may open, by the key that is named beside it. */
+    keys: openAnyKey((cell, awsRegion) => clientsOf(cell).clients.for(awsRegion).kms),
+    async store({ cell, bucket, prefix, awsRegion, owner }: BucketPlace): Promise<BlobStore> {
+      const { region, clients } = clientsOf(cell);
+      const where = awsRegion ?? region.homeAwsRegion;
+      const regional = clients.for(where);
+      const expectedBucketOwner = owner ?? (await callerAccount(regional.sts, where));
+      return openBlobStore(regional, { bucket, prefix, awsRegion: where, expectedBucketOwner });
+    },
+    destroy(): void {
+      for (const clients of made.values()) clients.destroy();
+    },
+  } satisfies { keys: KeyOpener; store: unknown; destroy(): void };
+}

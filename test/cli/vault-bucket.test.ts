@@ -1,0 +1,107 @@
+import { createHash } from 'node:crypto';
+import { openSync, readSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import type { Json } from '../cell/harness.ts';
+import { openWorld, type World } from '../e2e/world.ts';
+import { newFolder, runCommand } from './command.ts';
+import { environmentOf } from './vault-aws.ts';
+
+/** Only the beginning of the disks was written: the rest reads as zeros. */
+const WRITTEN = 8 * 2 ** 20;
+let world: World;
+let tenantId = '';
+let env: Record<string, string> = {};
+let points: Json[] = [];
+let disks: string[] = [];
+
+const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
+
+beforeAll(async () => {
+  world = await openWorld();
+  const customer = await world.customer('222222222221');
+  const tenant = await world.cell.newTenant();
+  const connection = await world.connect(tenant, customer);
+  await world.backUp(tenant, connection.id, customer.instanceId);
+  const [volumeId = ''] = customer.volumeIds;
+  await customer.write(volumeId, 1_000_000, 700_000);
+  await world.backUp(tenant, connection.id, customer.instanceId);
+  disks = await Promise.all(
+    customer.volumeIds.map(async (id) => digest(await world.control.readDisk(customer.account, id, 0, WRITTEN))),
+  );
+  points = (await tenant.call('GET', '/v1/recovery-points')).json.items;
+  tenantId = tenant.tenantId;
+  env = await environmentOf(world, 'restorer', tenantId);
+});
+afterAll(() => world.close());
+
+const vault = (args: readonly string[], cwd = newFolder(), change: Record<string, string> = {}) =>
+  runCommand(['vault', ...args, '--bucket', world.resources.bucket, '--tenant', tenantId], {
+    cwd,
+    env: { ...env, ...change },
+  });
+
+function beginningOf(path: string): Uint8Array {
+  const bytes = Buffer.alloc(WRITTEN);
+  readSync(openSync(path, 'r'), bytes, 0, WRITTEN, 0);
+  return bytes;
+}
+
+describe('a vault in its bucket', () => {
+  test('lists every point with the rights of the restorer', async () => {
+    const { code, stdout } = await vault(['ls', '--json']);
+    const { items } = JSON.parse(stdout);
+    expect(code).toBe(0);
+    const listed = items.map((item: Json) => `${item.runId} ${item.volumeId} ${item.kind} ${item.problem}`);
+    const wanted = points.flatMap(({ backupJobId, volumes }) =>
+      volumes.map(({ volumeId, kind }: Json) => `${backupJobId} ${volumeId} ${kind} null`),
+    );
+    expect(new Set(listed)).toEqual(new Set(wanted));
+  });
+
+  test('is restored to files that have the bytes of the disks', async () => {
+    const [newest] = points;
+    const cwd = newFolder();
+    const restored = await Promise.all(
+      newest.volumes.map(async ({ volumeId }: Json) => {
+        const { code, stderr } = await vault(
+          ['restore', '--volume', volumeId, '--point', newest.backupJobId, '--to', volumeId],
+          cwd,
+        );
+        expect({ code, stderr }).toMatchObject({ code: 0 });
+        expect(statSync(join(cwd, volumeId)).size).toBe(2 ** 30);
+        return digest(beginningOf(join(cwd, volumeId)));
+      }),
+    );
+    expect(new Set(restored)).toEqual(new Set(disks));
+  });
+
+  test('stat names the KMS key as what opens it', async () => {
+    const [{ volumes, backupJobId }] = points;
+    const { code, stdout } = await vault(['stat', '--volume', volumes[0].volumeId, '--point', backupJobId]);
+    expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining(world.resources.dataKeyArn) });
+  });
+
+  test('stays closed to a principal that may not open its keys', async () => {
+    const [{ volumes, backupJobId }] = points;
+    const args = ['restore', '--volume', volumes[0].volumeId, '--point', backupJobId, '--to', 'disk.img', '--json'];
+    const { code, stdout } = await vault(args, newFolder(), await environmentOf(world, 'writer', tenantId));
+    expect({ code, error: JSON.parse(stdout).error }).toMatchObject({
+      code: 7,
+      error: {
+        code: expect.stringMatching(/^(key|store)_unavailable$/),
+        detail: expect.stringContaining('not authorized'),
+      },
+    });
+  });
+
+  test('is not looked for outside the jurisdiction', async () => {
+    const { code, stderr } = await vault(['ls', '--region', 'us-east-1']);
+    expect({ code, stderr }).toMatchObject({ code: 5, stderr: expect.stringContaining('residency_violation') });
+  });
+
+  test('is not mistaken for one in a bucket of somebody else', async () => {
+    const { code, stderr } = await vault(['ls', '--bucket-owner', '999999999999']);
+    expect({ code, stderr }).toMatchObject({ code: 7, stderr: expect.stringContaining('store_unavailable') });
+  });
+});
