@@ -54,10 +54,10 @@ function vaultOf(tenantId: string) {
   return { place, store: openBlobStore(clients, place), keys: createMemoryKeys(Buffer.from(order.masterHex, 'hex')) };
 }
 
-function useOf(place: LaneUse['place']['store'], snapshotId: string): LaneUse {
+function useOf(place: LaneUse['store'], snapshotId: string): LaneUse {
   const credentials = async () => CREDENTIALS;
   const snapshot = { awsRegion: AWS_REGION, snapshotId };
-  return { place: { snapshot, store: place }, credentials: { account: credentials, vault: credentials } };
+  return { snapshot, store: place, credentials: { account: credentials, vault: credentials } };
 }
 
 async function backUp(tenantId: string, snapshotId: string, base: { manifestKey: string; snapshotId: string } | null) {

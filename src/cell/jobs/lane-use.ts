@@ -4,12 +4,13 @@ import type { RestoreDeps } from '../../vault/restore.ts';
 import type { LaneUse } from '../lanes/pool.ts';
 import type { TenantVault, Worker } from './worker.ts';
 
-type Snapshot = LaneUse['place']['snapshot'];
+type Snapshot = LaneUse['snapshot'];
 
 /** A lane reads or writes this one snapshot, as the session of its job, and a tenant's part of the vault. */
 function useOf(vault: TenantVault, account: RegionalClients, snapshot: Snapshot): LaneUse {
   return {
-    place: { snapshot, store: vault.place },
+    snapshot,
+    store: vault.place,
     credentials: { account: () => account.ebs.config.credentials(), vault: () => vault.credentials() },
   };
 }

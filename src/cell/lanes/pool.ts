@@ -2,20 +2,26 @@ import { MessageChannel, Worker as Thread } from 'node:worker_threads';
 import type { Region } from '../../../regions/types.ts';
 import type { Endpoints } from '../../aws/endpoints.ts';
 import { DEFAULT_LIMITS, type WindowLimits } from '../../aws/lean/window.ts';
+import type { StorePlace } from '../../aws/s3-store.ts';
 import { type Calls, connectPort } from '../../core/port-calls.ts';
 import type { OpenLanes } from '../../vault/backup-attempt.ts';
 import { connectLane, createOpenPacks } from '../../vault/lane-port.ts';
 import type { OpenRestoreLanes } from '../../vault/restore.ts';
 import { connectRestoreLane } from '../../vault/restore-lane-port.ts';
-import type { CredentialCalls, LaneJob, LanePlace, LaneWork, ThreadData } from './messages.ts';
+import type { OpenVerifyLanes } from '../../vault/verify-bytes.ts';
+import { connectVerifyLane } from '../../vault/verify-lane-port.ts';
+import type { CredentialCalls, LaneJob, LaneSnapshot, LaneWork, ThreadData } from './messages.ts';
 
-/** Where a job's lanes read and write, and who they are there. */
-export type LaneUse = { place: LanePlace; credentials: CredentialCalls };
+/** Which part of the vault lanes use, and who they are there. */
+export type VaultUse = { store: StorePlace; credentials: Pick<CredentialCalls, 'vault'> };
+/** The same, with the snapshot that a job's lanes read or write. */
+export type LaneUse = VaultUse & { snapshot: LaneSnapshot; credentials: CredentialCalls };
 
-/** Threads that copy blocks for all jobs of a process. */
+/** Threads that copy and prove blocks for all jobs of a process. */
 export type LanePool = {
   backup(use: LaneUse): OpenLanes;
   restore(use: LaneUse): OpenRestoreLanes;
+  verify(use: VaultUse): OpenVerifyLanes;
   stop(): Promise<void>;
 };
 
@@ -59,11 +65,11 @@ export function createLanePool(options: {
     return thread;
   }
 
-  function openIn(thread: Thread, work: LaneWork, { place, credentials }: LaneUse) {
+  function openIn(thread: Thread, work: LaneWork, { store, credentials }: VaultUse) {
     const [lane, asking] = [new MessageChannel(), new MessageChannel()];
     connectPort(asking.port1, credentials satisfies Calls);
     lane.port1.once('close', () => asking.port1.close());
-    const job: LaneJob = { work, place, lane: lane.port2, credentials: asking.port2 };
+    const job: LaneJob = { work, store, lane: lane.port2, credentials: asking.port2 };
     thread.postMessage(job, [lane.port2, asking.port2]);
     return lane.port1;
   }
@@ -81,13 +87,14 @@ export function createLanePool(options: {
 
   return {
     backup: (use) => async (run) => {
+      const { snapshot } = use;
       const { cell, tenantId, volumeId, source } = run.scope;
       const scope = { cell, tenantId, volumeId };
       const { attempt, idKey, checkAll } = run;
       const order = { scope, attempt, idKey, checkAll };
       const packs = createOpenPacks(run);
       return all().map((thread) => {
-        const port = openIn(thread, { kind: 'backup', order, blockBytes: source.blockBytes }, use);
+        const port = openIn(thread, { kind: 'backup', order, blockBytes: source.blockBytes, snapshot }, use);
         return ending(connectLane(port, run, packs), port);
       });
     },
@@ -96,8 +103,17 @@ export function createLanePool(options: {
       const { cell, tenantId, volumeId } = scope;
       const order = { scope: { cell, tenantId, volumeId }, idKey, blockBytes };
       return all().map((thread) => {
-        const port = openIn(thread, { kind: 'restore', order }, use);
+        const port = openIn(thread, { kind: 'restore', order, snapshot: use.snapshot }, use);
         return ending(connectRestoreLane(port, run), port);
+      });
+    },
+    verify: (use) => async (run) => {
+      const { scope, series } = run;
+      const { cell, tenantId, volumeId } = scope;
+      const order = { scope: { cell, tenantId, volumeId }, series };
+      return all().map((thread) => {
+        const port = openIn(thread, { kind: 'verify', order }, use);
+        return ending(connectVerifyLane(port, run), port);
       });
     },
     stop: async () => void (await Promise.all([...threads].map((thread) => thread.terminate()))),

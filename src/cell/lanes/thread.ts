@@ -9,6 +9,7 @@ import { systemClock } from '../../core/clock.ts';
 import { connectPort } from '../../core/port-calls.ts';
 import { serveLane } from '../../vault/lane-port.ts';
 import { serveRestoreLane } from '../../vault/restore-lane-port.ts';
+import { serveVerifyLane } from '../../vault/verify-lane-port.ts';
 import type { CredentialCalls, LaneJob, ThreadData } from './messages.ts';
 
 /**
@@ -18,7 +19,7 @@ import type { CredentialCalls, LaneJob, ThreadData } from './messages.ts';
 const { region, endpoints, limits } = workerData as ThreadData;
 const budgets = createBudgets(systemClock, limits);
 
-function open({ work, place, lane, credentials }: LaneJob): void {
+function open({ work, store: place, lane, credentials }: LaneJob): void {
   const ask = connectPort<CredentialCalls>(credentials, {});
   const clientsOf = (whose: keyof CredentialCalls, awsRegion: string) => {
     const source = (): Promise<AwsCredentials> => ask(whose, null);
@@ -26,9 +27,10 @@ function open({ work, place, lane, credentials }: LaneJob): void {
     lane.once('close', () => clients.destroy());
     return clients;
   };
-  const { awsRegion, snapshotId } = place.snapshot;
+  const store = openBlobStore(clientsOf('vault', place.awsRegion), place);
+  if (work.kind === 'verify') return serveVerifyLane(lane, work.order, { store });
+  const { awsRegion, snapshotId } = work.snapshot;
   const account = clientsOf('account', awsRegion);
-  const store = openBlobStore(clientsOf('vault', place.store.awsRegion), place.store);
   if (work.kind === 'backup') {
     const source = { blockBytes: work.blockBytes, ...openBlockFetch(account, awsRegion, snapshotId) };
     return serveLane(lane, work.order, { source, store, random: randomBytes });
