@@ -19,6 +19,11 @@ export type BackupInput = VolumeScope & {
   related?: readonly { volumeId: string; manifestKey: string }[];
   /** Until when the point is to be locked: recorded in its root; what it stores is locked by generations. */
   lockUntil?: Date | null;
+  /**
+   * Names of packs of the tenant that are condemned, read after this run was known to be open: nothing new is built on them. Whoever
+   * deletes them waits for the runs that were open before, and for no other.
+   */
+  condemned?: ReadonlySet<string>;
   /** What the caller wants to find in the root again, as JSON: this engine does not look at it. */
   about?: unknown;
 };

@@ -45,7 +45,7 @@ function encodePage(page: number, entries: readonly [string, StoredBlock][]): Ui
   return writer.done();
 }
 
-/** Names of the packs of an attempt that are in the store. */
+/** Names of the packs of an attempt that are in the store and stay there: none of them is condemned. */
 export type StoredPacks = (attempt: AttemptRef) => Promise<ReadonlySet<string>>;
 
 type DedupPage = { attempt: AttemptRef; entries: [string, StoredBlock][] };

@@ -65,18 +65,20 @@ export async function findEarlier(
   };
 }
 
-async function namesOf(store: BlobStore, prefix: string): Promise<ReadonlySet<string>> {
+type Condemned = BackupInput['condemned'];
+
+async function namesOf(store: BlobStore, prefix: string, condemned: Condemned): Promise<ReadonlySet<string>> {
   const names = new Set<string>();
-  for await (const { key } of store.list(prefix)) names.add(key);
+  for await (const { key } of store.list(prefix)) if (!condemned?.has(key)) names.add(key);
   return names;
 }
 
-/** Names of an attempt's packs, listed once. */
-function createStoredPacks(store: BlobStore, volumeId: string): StoredPacks {
+/** Names of an attempt's packs that are there to stay, listed once. */
+function createStoredPacks(store: BlobStore, volumeId: string, condemned: Condemned): StoredPacks {
   const listed = new Map<string, Promise<ReadonlySet<string>>>();
   return (attempt) => {
     const prefix = packsPrefix(volumeId, attempt);
-    const names = listed.get(prefix) ?? namesOf(store, prefix);
+    const names = listed.get(prefix) ?? namesOf(store, prefix, condemned);
     listed.set(prefix, names);
     return names;
   };
@@ -90,7 +92,7 @@ function createStoredPacks(store: BlobStore, volumeId: string): StoredPacks {
  */
 export async function loadKnown(
   { store }: VaultDeps,
-  { volumeId: own }: BackupInput,
+  { volumeId: own, condemned }: BackupInput,
   { sources }: Earlier,
   pagesMax: number,
 ): Promise<{ known: DedupIndex; others: string[] }> {
@@ -98,7 +100,7 @@ export async function loadKnown(
   const others = new Set<string>();
   let pages = Math.min(DEDUP_PAGES_MAX, pagesMax);
   for (const { volumeId, manifest, reader } of sources) {
-    const storedPacks = createStoredPacks(store, volumeId);
+    const storedPacks = createStoredPacks(store, volumeId, condemned);
     for (const ref of manifest.dedup.slice(0, pages)) {
       pages -= 1;
       const bytes = await reader.page(PAGE.dedup, ref).catch(() => null);

@@ -58,19 +58,33 @@ export function createVault(clock: Clock = systemClock) {
     nonces,
     async backup(
       image: MemoryImage,
-      options: Partial<BackupInput> & { runId: string; blocks?: number; lineage?: ReadonlyMap<string, MemoryImage> },
+      options: Partial<BackupInput> & {
+        runId: string;
+        blocks?: number;
+        lineage?: ReadonlyMap<string, MemoryImage>;
+        tuning?: NonNullable<BackupDeps['tuning']>;
+      },
     ) {
-      const { blocks = 64, lineage, ...input } = options;
+      const { blocks = 64, lineage, tuning, ...input } = options;
       const source = createMemorySource({
         image,
         blockBytes: BLOCK,
         volumeBytes: blocks * BLOCK,
         ...(lineage ? { lineage } : {}),
       });
-      return backupVolume(deps, { ...SCOPE, snapshotId: `snap-${input.runId}`, source, ...input });
+      return backupVolume(
+        { ...deps, ...(tuning ? { tuning } : {}) },
+        { ...SCOPE, snapshotId: `snap-${input.runId}`, source, ...input },
+      );
     },
-    async restore(manifestKey: string, options: { scope?: typeof SCOPE; volumeBytes?: number } = {}) {
-      const sink = createMemorySink({ blockBytes: BLOCK, volumeBytes: options.volumeBytes ?? 2 ** 46 });
+    async restore(
+      manifestKey: string,
+      options: { scope?: typeof SCOPE; volumeBytes?: number; blockBytes?: number } = {},
+    ) {
+      const sink = createMemorySink({
+        blockBytes: options.blockBytes ?? BLOCK,
+        volumeBytes: options.volumeBytes ?? 2 ** 46,
+      });
       const result = await restoreVolume({ store, keys }, { ...SCOPE, ...options.scope, manifestKey }, sink);
       return { ...result, image: sink.image, isComplete: sink.isComplete() };
     },
