@@ -1,5 +1,5 @@
 import { connect as connectTcp, isIP, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { connect as connectTls, type SecureContext } from 'node:tls';
 import { type AnswerReader, lineError, readAnswer } from './answers.ts';
 import type { WireAnswer, WireRequest } from './wire.ts';
 
@@ -30,7 +30,7 @@ type Pending = { reader: AnswerReader; resolve: (answer: WireAnswer) => void; re
 /** Where reads go. `take` hears of `count` bytes in what `room` gave last, or in the connection's own buffer (null). */
 type Reads = { room: () => Uint8Array | null; take: (count: number, piece: Buffer | null) => void };
 
-function openSocket(origin: URL, { room, take }: Reads): Socket {
+function openSocket(origin: URL, secureContext: SecureContext | undefined, { room, take }: Reads): Socket {
   const host = origin.hostname.replace(/^\[|\]$/g, '');
   const secure = origin.protocol === 'https:';
   const port = origin.port === '' ? (secure ? 443 : 80) : Number(origin.port);
@@ -46,22 +46,47 @@ function openSocket(origin: URL, { room, take }: Reads): Socket {
   const options = { host, port, noDelay: true, onread };
   if (!secure) return connectTcp(options);
   const name = isIP(host) === 0 ? { servername: host } : {};
-  return connectTls({ ...options, ...name, ALPNProtocols: ['http/1.1'] });
+  return connectTls({ ...options, ...name, secureContext, ALPNProtocols: ['http/1.1'] });
 }
 
-function send(socket: Socket, head: string, body: Uint8Array | null): void {
-  socket.cork();
-  socket.write(head, 'latin1');
-  if (body !== null && body.length > 0) socket.write(body);
-  socket.uncork();
+/** TLS makes a copy of all that it is given at once: of a pack in one piece, sixteen MiB that are new each time. */
+const PIECE_BYTES = 262_144;
+
+/** Sends requests, a body in pieces, each when the one before it has left. `isSending` until the last has. */
+function createSender(socket: Socket) {
+  let sending = false;
+  function sendFrom(body: Uint8Array, at: number): void {
+    if (at >= body.length) {
+      sending = false;
+      return;
+    }
+    socket.write(body.subarray(at, at + PIECE_BYTES), (error) => {
+      if (!error) sendFrom(body, at + PIECE_BYTES);
+    });
+  }
+  return {
+    isSending: () => sending || socket.writableLength > 0,
+    send(head: string, body: Uint8Array | null): void {
+      sending = true;
+      socket.cork();
+      socket.write(head, 'latin1');
+      sendFrom(body ?? new Uint8Array(), 0);
+      socket.uncork();
+    },
+  };
 }
+
+/** How connections to an origin are made. `secureContext` is whom TLS trusts. */
+export type ConnectionOptions = { connectTimeoutMs: number; secureContext: SecureContext | undefined };
 
 /** Opens a connection to an origin. Errors of the line have their kind in `name`: `ECONNREFUSED`, `TimeoutError`, … */
-export function openConnection(origin: URL, connectTimeoutMs: number): Connection {
+export function openConnection(origin: URL, options: ConnectionOptions): Connection {
+  const { connectTimeoutMs, secureContext } = options;
   let pending: Pending | null = null;
   let open = true;
   let verified = false;
-  const socket = openSocket(origin, { room: () => pending?.reader.room() ?? null, take });
+  const socket = openSocket(origin, secureContext, { room: () => pending?.reader.room() ?? null, take });
+  const sender = createSender(socket);
   const late = setTimeout(
     () => destroy(lineError('TimeoutError', `No connection within ${connectTimeoutMs} ms.`)),
     connectTimeoutMs,
@@ -86,7 +111,7 @@ export function openConnection(origin: URL, connectTimeoutMs: number): Connectio
     const waiting = pending;
     pending = null;
     // An answer that came before its request was sent leaves a connection that nobody can tell the state of.
-    const reusable = answer.headers['connection']?.toLowerCase() !== 'close' && socket.writableLength === 0;
+    const reusable = answer.headers['connection']?.toLowerCase() !== 'close' && !sender.isSending();
     if (!reusable) destroy();
     else socket.unref();
     waiting?.resolve(answer);
@@ -119,9 +144,10 @@ export function openConnection(origin: URL, connectTimeoutMs: number): Connectio
         const head = headOf(request);
         pending = { reader: readAnswer(request.bodyBytesMax, request.into), resolve, reject };
         socket.ref();
+        const begin = () => sender.send(head, request.body);
         // A session's token goes to nobody whose certificate has not been checked.
-        if (verified) send(socket, head, request.body);
-        else socket.once(ready, () => send(socket, head, request.body));
+        if (verified) begin();
+        else socket.once(ready, begin);
       }),
     isOpen: () => open,
     destroy,

@@ -1,3 +1,4 @@
+import { createSecureContext } from 'node:tls';
 import { lineError } from './answers.ts';
 import { type Connection, openConnection } from './connection.ts';
 import type { Wire, WireAnswer, WireRequest } from './wire.ts';
@@ -11,6 +12,8 @@ function openPool(origin: URL, { connectTimeoutMs, connections: most }: WireOpti
   const idle: Connection[] = [];
   const all = new Set<Connection>();
   const waiting: Waiting[] = [];
+  // Read once: for each connection anew it would cost as much as its handshake.
+  const secureContext = origin.protocol === 'https:' ? createSecureContext() : undefined;
 
   function serve(): void {
     for (;;) {
@@ -29,7 +32,7 @@ function openPool(origin: URL, { connectTimeoutMs, connections: most }: WireOpti
       all.delete(connection);
     }
     if (all.size >= most) return null;
-    const connection = openConnection(origin, connectTimeoutMs);
+    const connection = openConnection(origin, { connectTimeoutMs, secureContext });
     all.add(connection);
     return connection;
   }
