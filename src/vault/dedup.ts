@@ -45,10 +45,13 @@ function encodePage(page: number, entries: readonly [string, StoredBlock][]): Ui
   return writer.done();
 }
 
-/** Names of the packs of an attempt that are in the store and stay there: none of them is condemned. */
-export type StoredPacks = (attempt: AttemptRef) => Promise<ReadonlySet<string>>;
+/**
+ * Names of the packs of an attempt that are in the store and stay there (none of them is condemned), those up to `last` in lexical
+ * order at least.
+ */
+export type StoredPacks = (attempt: AttemptRef, last: string) => Promise<ReadonlySet<string>>;
 
-type DedupPage = { attempt: AttemptRef; entries: [string, StoredBlock][] };
+type DedupPage = { attempt: AttemptRef; packs: ContainerRef[]; entries: [string, StoredBlock][] };
 
 function decodePage(volumeId: string, page: number, bytes: Uint8Array): DedupPage {
   const what = `Dedup page ${page}`;
@@ -67,7 +70,7 @@ function decodePage(volumeId: string, page: number, bytes: Uint8Array): DedupPag
     return [prefix, { pack: entryOf(packs, reader.u16(), what), slot: reader.u16() }];
   });
   reader.end();
-  return { attempt: { runId, attempt }, entries };
+  return { attempt: { runId, attempt }, packs, entries };
 }
 
 /**
@@ -89,10 +92,12 @@ export function createDedupIndex() {
      * False: there is no room for more.
      */
     async load(volumeId: string, page: number, bytes: Uint8Array, storedPacks: StoredPacks): Promise<boolean> {
-      const { attempt, entries } = decodePage(volumeId, page, bytes);
-      const stored = await storedPacks(attempt);
+      const { attempt, packs, entries } = decodePage(volumeId, page, bytes);
+      const names = new Map(packs.map((pack) => [pack, packKey(volumeId, objectRefOf(pack))]));
+      const last = [...names.values()].reduce((a, b) => (a > b ? a : b), '');
+      const stored = await storedPacks(attempt, last);
       for (const [prefix, block] of entries) {
-        if (!stored.has(packKey(volumeId, objectRefOf(block.pack)))) continue;
+        if (!stored.has(names.get(block.pack) ?? '')) continue;
         if (known.size >= KNOWN_MAX) return false;
         if (!known.has(prefix)) known.set(prefix, block);
       }

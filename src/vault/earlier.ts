@@ -67,20 +67,33 @@ export async function findEarlier(
 
 type Condemned = BackupInput['condemned'];
 
-async function namesOf(store: BlobStore, prefix: string, condemned: Condemned): Promise<ReadonlySet<string>> {
+/** Names from a listing, as far as they are needed. */
+function createNames(listing: AsyncIterable<{ key: string }>, condemned: Condemned) {
+  const rest = listing[Symbol.asyncIterator]();
   const names = new Set<string>();
-  for await (const { key } of store.list(prefix)) if (!condemned?.has(key)) names.add(key);
-  return names;
+  let newest = '';
+  return async (last: string): Promise<ReadonlySet<string>> => {
+    while (newest < last) {
+      const next = await rest.next();
+      if (next.done) break;
+      newest = next.value.key;
+      if (!condemned?.has(newest)) names.add(newest);
+    }
+    return names;
+  };
 }
 
-/** Names of an attempt's packs that are there to stay, listed once. */
+/**
+ * Names of an attempt's packs that are there to stay, listed once and no farther than hints go: a full backup of 64 TiB has
+ * millions of packs.
+ */
 function createStoredPacks(store: BlobStore, volumeId: string, condemned: Condemned): StoredPacks {
-  const listed = new Map<string, Promise<ReadonlySet<string>>>();
-  return (attempt) => {
+  const listed = new Map<string, ReturnType<typeof createNames>>();
+  return (attempt, last) => {
     const prefix = packsPrefix(volumeId, attempt);
-    const names = listed.get(prefix) ?? namesOf(store, prefix, condemned);
+    const names = listed.get(prefix) ?? createNames(store.list(prefix), condemned);
     listed.set(prefix, names);
-    return names;
+    return names(last);
   };
 }
 

@@ -1,8 +1,9 @@
 import { describe, expect, test } from 'vitest';
+import { backupVolume } from '../../src/vault/backup.ts';
 import { readManifest } from '../../src/vault/manifest.ts';
-import type { MemoryImage } from '../../src/vault/memory.ts';
+import { createMemorySource, type MemoryImage } from '../../src/vault/memory.ts';
 import { executePrune, planPrune } from '../../src/vault/prune.ts';
-import { block, contentOf, createVault, SCOPE } from './fixture.ts';
+import { BLOCK, block, contentOf, createVault, SCOPE } from './fixture.ts';
 
 const filled = (count: number, seed = 0) =>
   new Map(Array.from({ length: count }, (_, n) => [n, block(seed + n)] as const));
@@ -115,4 +116,27 @@ describe('tenant-wide, equal blocks', () => {
     const other = await vault.backup(image, { runId: 'run-3', volumeId: 'vol-4', blocks: 4_096, related });
     expect(other.blocksStored).toBe(1_100);
   });
+});
+
+test('of an earlier run no more packs are listed than its hints speak of, however many it has', async () => {
+  const vault = createVault();
+  const image = filled(1_100);
+  await vault.backup(image, { runId: 'run-1', blocks: 4_096 });
+  const [pack = ''] = [...vault.store.objects.keys()].filter((key) => key.includes('/packs/'));
+  const later = (n: number) => pack.replace(/\d{8}(?=-\w{64}$)/, String(n + 1_000).padStart(8, '0'));
+  for (let n = 0; n < 500; n += 1) vault.store.objects.set(later(n), new Uint8Array());
+  let listed = 0;
+  const store: typeof vault.store = {
+    ...vault.store,
+    async *list(prefix) {
+      for await (const object of vault.store.list(prefix)) {
+        if (object.key.includes('/packs/')) listed += 1;
+        yield object;
+      }
+    },
+  };
+  const source = createMemorySource({ image, blockBytes: BLOCK, volumeBytes: 4_096 * BLOCK });
+  const input = { ...SCOPE, runId: 'run-2', snapshotId: 'snap-2', source };
+  expect(await backupVolume({ ...vault.deps, store }, input)).toMatchObject({ blocksStored: 0 });
+  expect(listed).toBe(1);
 });
