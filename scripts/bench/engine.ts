@@ -10,13 +10,14 @@ import { backupVolume } from '../../src/vault/backup.ts';
 import { createMemoryKeys } from '../../src/vault/memory.ts';
 import { type BlockSink, BLOCK_BYTES } from '../../src/vault/ports.ts';
 import { restoreVolume } from '../../src/vault/restore.ts';
+import { verifyVolume } from '../../src/vault/verify.ts';
 
 /**
  * One phase of the engine, in a process of its own: the product's own pool, clients and pipeline against a peer.
  * `engine.ts <order as JSON>`; prints one line of JSON. The pool is begun before the clock is: a cell's is there all along.
  */
 export type Order = {
-  phase: 'backup' | 'incremental' | 'restore';
+  phase: 'backup' | 'incremental' | 'restore' | 'verify';
   endpoint: string;
   /** The tenant's part of the bucket: backups over HTTP and over TLS do not meet. */
   tenantId: string;
@@ -76,11 +77,22 @@ async function restore(tenantId: string, manifestKey: string, snapshotId: string
   return { manifestKey };
 }
 
+/** Every byte of the point, proved; damage would be a bug. */
+async function verify(tenantId: string, manifestKey: string) {
+  const { place, store, keys } = vaultOf(tenantId);
+  const deps = { store, keys, openVerifyLanes: pool.verify(useOf(place, '')) };
+  const input = { cell: 'eu', tenantId, volumeId: 'vol-bench', manifestKeys: [manifestKey] };
+  const { damage, isRound } = await verifyVolume(deps, input);
+  if (damage.length > 0 || !isRound) throw new Error(`The verification found ${JSON.stringify(damage)}.`);
+  return { manifestKey };
+}
+
 function runPhase(): Promise<{ manifestKey: string }> {
   const { phase, tenantId, manifestKey } = order;
   if (phase === 'backup') return backUp(tenantId, 'snap-1', null);
   if (manifestKey === null) throw new Error(`${phase} needs the manifest of the phase before it.`);
   if (phase === 'incremental') return backUp(tenantId, 'snap-2', { manifestKey, snapshotId: 'snap-1' });
+  if (phase === 'verify') return verify(tenantId, manifestKey);
   return restore(tenantId, manifestKey, 'snap-restored');
 }
 
@@ -95,7 +107,6 @@ const { user, system } = process.cpuUsage(before);
 const peakRssMiB = process.resourceUsage().maxRSS / 1_024;
 const outcome: Outcome = {
   seconds,
-
   cpuSeconds: (user + system) / 1e6,
   peakRssMiB,
   manifestKey,

@@ -29,6 +29,7 @@ export type EngineResult = {
   backupTls: Measure;
   incremental: Measure;
   restore: Measure;
+  verify: Measure;
   storedBytes: number;
   puts: number;
   peerCpuSeconds: number;
@@ -70,8 +71,8 @@ async function runPhase(peer: Peer, order: Order): Promise<Outcome> {
 }
 
 /**
- * Measures the engine against a peer that serves two images: a full backup over HTTP and over TLS, an incremental one, and a
- * restore of it, whose every block the peer compares.
+ * Measures the engine against a peer that serves two images: a full backup over HTTP and over TLS, an incremental one, a restore of
+ * it, whose every block the peer compares, and its verification.
  *
  * @throws Error when a restored block is wrong or missing
  */
@@ -96,6 +97,7 @@ export async function measureEngine(
     const backupTls = await phase('backup', { endpoint: peer.https, tenantId: 'tls' });
     const incremental = await phase('incremental', { manifestKey: backup.manifestKey });
     const restore = await phase('restore', { manifestKey: incremental.manifestKey });
+    const verify = await phase('verify', { manifestKey: incremental.manifestKey });
     const { blocksPut, blocksWrong, blocksToWrite, cpuSeconds } = await reportOf(peer, '');
     if (blocksWrong > 0 || blocksPut !== blocksToWrite)
       throw new Error(`Of ${blocksToWrite} blocks, ${blocksPut} were restored, ${blocksWrong} of them wrong.`);
@@ -104,6 +106,7 @@ export async function measureEngine(
       backupTls: measure(backupTls),
       incremental: measure(incremental),
       restore: measure(restore),
+      verify: measure(verify),
       storedBytes,
       puts: objects,
       peerCpuSeconds: cpuSeconds,
