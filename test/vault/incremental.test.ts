@@ -98,7 +98,7 @@ describe('a base that does not hold costs a full backup, which says why', () => 
   ) => {
     const { vault, base, lineage } = prepared;
     const result = await vault.backup(after, { runId: 'run-2', base, lineage, ...input });
-    expect(result).toMatchObject({ kind: 'full', reason, blocksRead: 20, blocksStored: 20 });
+    expect(result).toMatchObject({ kind: 'full', reason, blocksRead: 20 }); // How many are stored depends on what is known still.
     expect(contentOf((await vault.restore(result.manifestKey)).image)).toEqual(contentOf(after));
   };
 
