@@ -15,12 +15,14 @@ import { restoreKind } from './jobs/restore/job.ts';
 import { applyRetention, instancesWithPoints } from './jobs/retention.ts';
 import { runJob } from './jobs/runner.ts';
 import { tenantIds, tick } from './jobs/scheduler.ts';
+import { renewLocks } from './jobs/renew-locks.ts';
 import { verifyConnection } from './jobs/verify.ts';
 import type { Worker } from './jobs/worker.ts';
 import { createLanePool } from './lanes/pool.ts';
 
 const TICK_EVERY_MS = 2_000;
 const RETENTION_EVERY_MS = 10 * 60_000;
+const LOCKS_EVERY_MS = 24 * 3_600_000;
 const CONNECTIONS_MAX = 12;
 
 /** Repeats `work` until stopped, never two at a time; an error is logged and the next turn is the retry. */
@@ -45,7 +47,11 @@ async function retainAll(worker: Worker): Promise<void> {
   }
 }
 
-/** The tier that touches AWS: verification, discovery, backups, restores, schedules and retention. */
+async function renewAllLocks(worker: Worker): Promise<void> {
+  for (const tenantId of await tenantIds(worker)) await renewLocks(worker, tenantId);
+}
+
+/** The tier that touches AWS: verification, discovery, backups, restores, schedules, retention and locks. */
 export async function startWorkerTier(config: CellConfig, log: Logger, clock: Clock = systemClock) {
   const { CELL: region, endpoints } = config;
   const database = openDatabase({ url: config.WORKER_DATABASE_URL, maxConnections: CONNECTIONS_MAX, log });
@@ -72,6 +78,7 @@ export async function startWorkerTier(config: CellConfig, log: Logger, clock: Cl
   const loop = { clock, log, signal: stopping.signal };
   void repeat('scheduler', TICK_EVERY_MS, { ...loop, work: () => tick(worker) });
   void repeat('retention', RETENTION_EVERY_MS, { ...loop, work: () => retainAll(worker) });
+  void repeat('locks', LOCKS_EVERY_MS, { ...loop, work: () => renewAllLocks(worker) });
 
   const check = (work: () => Promise<unknown>) =>
     work().then(

@@ -19,7 +19,8 @@ const lock = z
     mode: z.enum(['governance', 'compliance']),
     days: z.number().int().min(1).max(36_500),
     coolOffHours: z.number().int().min(1).max(72).optional().openapi({
-      description: 'compliance only: for so long it can still be lifted. Absent: it holds at once, for good',
+      description:
+        'With `account` storage and compliance only: for so long it can still be lifted. Absent: it holds at once, for good',
     }),
   })
   .refine(({ mode, coolOffHours }) => mode === 'compliance' || coolOffHours === undefined, {
@@ -28,7 +29,7 @@ const lock = z
   })
   .openapi({
     description:
-      'For connections with `account` storage: EBS refuses to delete the snapshots for so many days, whoever asks',
+      'Nobody deletes the point for so many days: with `account` storage EBS refuses, counted from the backup’s end; with `vault` storage S3 does, counted from `pointInTime`, in mode compliance',
   });
 
 export const retention = z

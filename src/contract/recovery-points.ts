@@ -35,7 +35,9 @@ export const recoveryPointSchema = z
     storage: z
       .enum(['vault', 'account'])
       .openapi({ description: 'In the vault of the cell, or as EBS snapshots that never left the account' }),
-    lockedUntil: timestamp.nullable().openapi({ description: 'Until then EBS refuses to delete its snapshots' }),
+    lockedUntil: timestamp.nullable().openapi({
+      description: 'Until then nobody can delete it: EBS refuses for its snapshots, S3 for its objects in the vault',
+    }),
     instance: z
       .object({ name: z.string().nullable(), instanceType: z.string(), availabilityZone: z.string(), tags: awsTags })
       .openapi({ description: 'The instance as it was' }),

@@ -138,7 +138,7 @@ test('a lock is refused where an expression may reach a connection that cannot k
   const locked = [{ ...rules[0], retention: { deleteAfterDays: 7, lock } }];
   const selections = [{ match: tag('env', 'prod') }];
   const { json } = await tenant.call('POST', '/v1/backup-plans', { body: { name: 'p', rules: locked, selections } });
-  expect(json).toMatchObject({ code: 'invalid_request', errors: [{ pointer: '/rules/0/retention/lock' }] });
+  expect(json).toMatchObject({ code: 'invalid_request', errors: [{ pointer: '/rules/0/retention/lock/mode' }] });
 });
 
 describe('explain', () => {

@@ -157,7 +157,7 @@ describe('retention', () => {
     await expect(ec2.send(new DeleteSnapshotCommand({ SnapshotId }))).rejects.toThrow();
   });
 
-  test('a lock in a vault connection would protect nothing, and is refused', async () => {
+  test('a lock that could be lifted is refused for a vault connection', async () => {
     const { tenant, connection, instanceId } = await keeperOfVault();
     const { json } = await tenant.call('POST', '/v1/backup-jobs', {
       body: {
@@ -166,6 +166,6 @@ describe('retention', () => {
         retention: { keepLast: 1, lock: { mode: 'governance', days: 1 } },
       },
     });
-    expect(json).toMatchObject({ code: 'invalid_request', errors: [{ pointer: '/retention/lock' }] });
+    expect(json).toMatchObject({ code: 'invalid_request', errors: [{ pointer: '/retention/lock/mode' }] });
   });
 });

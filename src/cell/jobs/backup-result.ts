@@ -5,6 +5,6 @@ import type { PointVolume } from '../db/schema/recovery-points.ts';
 export type Copied = {
   stored: PointVolume[];
   failed: { volumeId: string; fault: Fault }[];
-  /** Until when AWS refuses to delete the snapshots of the point, where they are locked. */
+  /** Until when AWS refuses to delete the snapshots or objects of the point, where they are locked. */
   lockedUntil?: Date | null;
 };

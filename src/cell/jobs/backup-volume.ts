@@ -24,6 +24,8 @@ export type VolumeTask = {
   /** Ids of our snapshots that exist in the account: a base that is not among them was deleted there. */
   present: ReadonlySet<string>;
   about: Omit<PointAbout, 'volume'>;
+  /** Until when the point is to be locked. */
+  lockUntil: Date | null;
   signal: AbortSignal;
   onProgress: (progress: Progress) => void;
 };
@@ -73,12 +75,14 @@ export async function copyVolume(worker: Worker, task: VolumeTask): Promise<Poin
       base: base ? { manifestKey: base.manifestKey, snapshotId: base.snapshotId } : null,
       ...(related ? { related } : {}),
       about,
+      lockUntil: task.lockUntil,
     };
     const { signal, onProgress } = task;
     const recipients = await recipientsOf(worker, connection.tenantId);
     const stored = await inVault(worker, { principal: 'writer', tenantId: connection.tenantId }, (vault) => {
       const lanes = backupLanes(worker, vault, clients, { awsRegion, snapshotId: snapshot.snapshotId });
-      return backupVolume({ ...vault, ...lanes, recipients }, input, { signal, onProgress });
+      const deps = { ...vault, ...lanes, recipients, clock: worker.clock };
+      return backupVolume(deps, input, { signal, onProgress });
     });
     return {
       volumeId: volume.volumeId,

@@ -25,9 +25,10 @@ import { leftOut, settleExclusions } from './exclusions.ts';
 import { inParallel } from './parallel.ts';
 import { applyRetention } from './retention.ts';
 import type { JobKind, JobRun } from './runner.ts';
-import { aboutPoint, expiryOf, type PointAbout, pointIdOf } from './point-about.ts';
+import { aboutPoint, expiryOf, lockEndOf, type PointAbout, pointIdOf } from './point-about.ts';
 import { createTotals } from './totals.ts';
 import { captureUserData } from './user-data.ts';
+import { lockCopied } from './vault-locks.ts';
 import { loadConnection } from './verify.ts';
 import { type ConnectionRow, inAccount, requireUsable, stepOf, type Worker } from './worker.ts';
 
@@ -99,14 +100,17 @@ function takeSnapshots(
   });
 }
 
+type CopyWork = {
+  instance: DiscoveredInstance;
+  taken: Taken;
+  about: Omit<PointAbout, 'volume'>;
+  lockUntil: Date | null;
+  run: JobRun;
+};
+
 /** Copies every volume. One that cannot be had does not take the others with it, unless it is worth trying all again. */
-async function copyAll(
-  worker: Worker,
-  connection: ConnectionRow,
-  row: BackupJobRow,
-  work: { instance: DiscoveredInstance; taken: Taken; about: Omit<PointAbout, 'volume'>; run: JobRun },
-): Promise<Copied> {
-  const { instance, taken, about, run } = work;
+async function copyAll(worker: Worker, connection: ConnectionRow, row: BackupJobRow, work: CopyWork): Promise<Copied> {
+  const { instance, taken, about, lockUntil, run } = work;
   const onVolume = createTotals('copying', run.report);
   const copied: Copied = { stored: [], failed: [] };
   await inParallel(taken.snapshots, VOLUMES_AT_ONCE, async (snapshot) => {
@@ -121,6 +125,7 @@ async function copyAll(
         snapshot,
         present: taken.present,
         about,
+        lockUntil,
         signal: run.signal,
         onProgress: (progress: Progress) => onVolume(volume.volumeId, progress),
       };
@@ -134,6 +139,23 @@ async function copyAll(
   if (copied.stored.length === 0)
     throw first?.fault ?? new Fault('instance_not_found', 'The instance has no volumes to back up.');
   return copied;
+}
+
+const reportStep = (job: JobRun, step: string) =>
+  job.report({ blocksDone: 0, blocksTotal: null, bytesStored: 0, percent: null, step });
+
+/** Copies every volume into the vault. Where the point is to be locked, all that it refers to is locked before it is there. */
+async function copyToVault(
+  worker: Worker,
+  connection: ConnectionRow,
+  row: BackupJobRow,
+  work: CopyWork,
+): Promise<Copied> {
+  const copied = await copyAll(worker, connection, row, work);
+  const { lockUntil, run } = work;
+  if (!lockUntil) return copied;
+  reportStep(run, 'locking');
+  return { ...copied, ...(await lockCopied(worker, connection, copied.stored, { lockUntil, signal: run.signal })) };
 }
 
 const resultOf = ({
@@ -289,12 +311,10 @@ async function dropOlderSnapshots(
 }
 
 async function run(worker: Worker, row: BackupJobRow, job: JobRun): Promise<void> {
-  const step = (name: string) =>
-    job.report({ blocksDone: 0, blocksTotal: null, bytesStored: 0, percent: null, step: name });
-  step('looking at the instance');
+  reportStep(job, 'looking at the instance');
   const connection = await usableConnection(worker, row);
   const instance = await currentInstance(worker, connection, row);
-  step('taking snapshots');
+  reportStep(job, 'taking snapshots');
   const excluded = await settleExclusions(worker, row, job, instance);
   const leaveOut = leftOut(instance, excluded);
   const taken = await takeSnapshots(worker, connection, row, { leaveOut, signal: job.signal });
@@ -302,10 +322,11 @@ async function run(worker: Worker, row: BackupJobRow, job: JobRun): Promise<void
   const pointInTime = snapshots[0]?.startedAt ?? worker.clock.now();
   const volumeIds = snapshots.map(({ volumeId }) => volumeId);
   const about = aboutPoint(row, { instance, pointInTime, excluded, volumeIds });
+  const lockUntil = lockEndOf(row, pointInTime);
   const copied =
     connection.storage === 'account'
       ? await keepSnapshots(worker, connection, row, { instance, snapshots })
-      : await copyAll(worker, connection, row, { instance, taken, about, run: job });
+      : await copyToVault(worker, connection, row, { instance, taken, about, lockUntil, run: job });
   await commit(worker, row, job, { connection, instance, pointInTime, copied, excluded });
   // The point is acknowledged. What follows tidies up, and is done again by the next job when it fails.
   const tidy = async () => {

@@ -31,11 +31,21 @@ export type PointAbout = Pick<
 };
 
 const DAY_MS = 86_400_000;
+const SECOND_MS = 1_000;
 
 /** When retention by age may delete a point; null: only by hand, or by `keepLast`. */
 export function expiryOf({ retention }: Pick<BackupJobRow, 'retention'>, pointInTime: Date): Date | null {
   const days = retention?.deleteAfterDays;
   return days === undefined ? null : new Date(pointInTime.getTime() + days * DAY_MS);
+}
+
+/**
+ * Until when a point in the vault is locked, by the second, as S3 has it; null: it is not. Counted from its own time, so that every
+ * try at the job comes to the same.
+ */
+export function lockEndOf({ retention }: Pick<BackupJobRow, 'retention'>, pointInTime: Date): Date | null {
+  const days = retention?.lock?.days;
+  return days === undefined ? null : new Date(Math.ceil(pointInTime.getTime() / SECOND_MS) * SECOND_MS + days * DAY_MS);
 }
 
 /** A job makes one point, whose id is known before it is there: its roots name it. */

@@ -41,7 +41,7 @@ export function createDeletionRequests({ cell, clock, page }: Deps) {
       if (point.lockedUntil !== null && point.lockedUntil > now)
         throw new Fault(
           'recovery_point_locked',
-          `EBS refuses to delete the snapshots of this recovery point until ${point.lockedUntil.toISOString()}.`,
+          `This recovery point is locked until ${point.lockedUntil.toISOString()}: nobody can delete it before.`,
           { facts: { recoveryPointId: id, lockedUntil: point.lockedUntil.toISOString() } },
         );
       const row: DeletionRequestRow = {

@@ -4,20 +4,33 @@ import { connections } from '../db/schema/connections.ts';
 import type { Retention } from '../db/schema/plans.ts';
 import type { TenantScope } from './scope.ts';
 
+/** What a lock must be for a connection with `vault` storage, where there is neither a weaker mode nor a way back. Pure. */
+function wrongInVault({ retention, pointer }: Wanted, connectionId: string): Violation[] {
+  const { mode, coolOffHours } = retention?.lock ?? {};
+  const because = `${connectionId} has vault storage`;
+  return [
+    ...(mode === 'governance' ? [{ pointer: `${pointer}/lock/mode`, detail: `must be compliance: ${because}` }] : []),
+    ...(coolOffHours === undefined
+      ? []
+      : [{ pointer: `${pointer}/lock/coolOffHours`, detail: `is for connections with account storage: ${because}` }]),
+  ];
+}
+
+/** A retention, with the pointer of the request that it came from. */
+type Wanted = { retention: Retention | null; pointer: string };
+
 /**
- * A lock is kept by EBS, on snapshots that are the recovery points themselves: a connection with `vault` storage has none,
- * and a lock that would protect nothing is refused.
+ * EBS keeps a lock on snapshots, S3 one on objects of the vault: what only EBS knows is refused where it may meet the vault.
  *
  * @param connectionIds whose instances may be backed up; null is every connection
- * @param wanted each retention with the pointer of the request that it came from
  * @throws Fault `invalid_request`
  */
 export async function requireLockable(
   { tx, tenantId }: Pick<TenantScope, 'tx' | 'tenantId'>,
-  wanted: readonly { retention: Retention | null; pointer: string }[],
+  wanted: readonly Wanted[],
   connectionIds: readonly (string | null)[],
 ): Promise<void> {
-  const locking = wanted.filter(({ retention }) => retention?.lock !== undefined);
+  const locking = wanted.filter((one) => wrongInVault(one, '').length > 0);
   if (locking.length === 0 || connectionIds.length === 0) return;
   const named = connectionIds.filter((id) => id !== null);
   const some = and(
@@ -28,7 +41,6 @@ export async function requireLockable(
   );
   const [vault] = await tx.select({ id: connections.id }).from(connections).where(some);
   if (!vault) return;
-  const detail = `is for connections with account storage; ${vault.id} has vault storage`;
-  const violations = locking.map(({ pointer }): Violation => ({ pointer: `${pointer}/lock`, detail }));
-  throw new Fault('invalid_request', 'A lock would protect nothing here; see errors.', { violations });
+  const violations = locking.flatMap((one) => wrongInVault(one, vault.id));
+  throw new Fault('invalid_request', 'This lock cannot be kept in the vault; see errors.', { violations });
 }

@@ -19,6 +19,8 @@ export type PointVolume = VolumeResult & {
   /** The EBS snapshot it was read from, null once that has been deleted; with `account` storage, the point itself. */
   snapshotId: string | null;
   tags: Record<string, string>;
+  /** Of a locked point in the vault: everything that the volume's manifest refers to is known to be locked at least until then. */
+  heldUntil?: string;
 };
 
 export type PointInstance = {
@@ -50,7 +52,7 @@ export const recoveryPoints = pgTable(
     storage: text('storage', { enum: ['vault', 'account'] })
       .notNull()
       .default('vault'),
-    /** Until when EBS itself refuses to delete its snapshots. */
+    /** Until when nobody can delete it: EBS refuses for its snapshots, S3 for its objects in the vault. */
     lockedUntil: instant('locked_until'),
     instance: jsonb('instance').$type<PointInstance>().notNull(),
     volumes: jsonb('volumes').$type<PointVolume[]>().notNull(),
