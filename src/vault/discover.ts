@@ -13,12 +13,11 @@ export async function* listVolumes(store: BlobStore): AsyncGenerator<string> {
 }
 
 /** The points of a volume by their run ids, in lexical order: ids of ours sort by age. */
-export async function* listPoints(store: BlobStore, volumeId: string): AsyncGenerator<string> {
+export async function listPoints(store: BlobStore, volumeId: string): Promise<string[]> {
   const prefix = rootsPrefix(volumeId);
-  for await (const { key } of store.list(prefix)) {
-    const runId = key.slice(prefix.length);
-    if (isId(runId)) yield runId;
-  }
+  const runs: string[] = [];
+  for await (const { key } of store.list(prefix)) runs.push(key.slice(prefix.length));
+  return runs.filter(isId);
 }
 
 /** What a reader knows beforehand of whose vault it is. */

@@ -46,6 +46,23 @@ describe('the object store', () => {
     });
   });
 
+  test('names folders, and lists nothing of what lies in them', async () => {
+    await as('writer', async ({ store }) => {
+      for (const name of ['vol-5/packs/run-1/1', 'vol-4/roots/run-1', 'vol-4/roots/run-2'])
+        await store.putNew(`v1/${name}`, text(name));
+      const below = async (prefix: string) => {
+        const found: string[] = [];
+        for await (const folder of store.folders(prefix)) found.push(folder);
+        return found;
+      };
+      const volumes = await below('v1/');
+      expect(volumes).toEqual([...new Set(volumes)].toSorted((a, b) => (a < b ? -1 : 1)));
+      expect(volumes).toEqual(expect.arrayContaining(['vol-4/', 'vol-5/']));
+      expect(await below('v1/vol-4/')).toEqual(['roots/']);
+      expect(await below('v1/vol-6/')).toEqual([]);
+    });
+  });
+
   test('tells what is missing from what it may not read, also beside a longer name', async () => {
     const pack = 'v1/vol-3/packs/run-1/0/00000000-aa';
     await as('writer', async ({ store }) => {

@@ -18,7 +18,7 @@ type Row = PointName & Partial<Manifest> & { storedBlocks: number | null; proble
 async function* pointsOf(vault: OpenVault, volumeId: string | undefined): AsyncGenerator<PointName> {
   const volumes = volumeId === undefined ? listVolumes(vault.store) : [volumeId];
   for await (const volume of volumes)
-    for await (const runId of listPoints(vault.store, volume)) yield { volumeId: volume, runId };
+    for (const runId of await listPoints(vault.store, volume)) yield { volumeId: volume, runId };
 }
 
 /** One point, or the class of what is wrong with it: one that cannot be read does not hide the others. */

@@ -3,6 +3,7 @@ import type { Session } from '../session.ts';
 import { addVaultLs } from './vault-ls.ts';
 import { addVaultRestore } from './vault-restore.ts';
 import { addVaultStat } from './vault-stat.ts';
+import { addVaultVerify } from './vault-verify.ts';
 
 /** `domicile vault …`: a tenant's vault by its objects and keys alone. */
 export function addVault(program: CommandUnknownOpts, session: Session): void {
@@ -11,5 +12,6 @@ export function addVault(program: CommandUnknownOpts, session: Session): void {
     .description('Read a vault by its objects and keys alone: no service, no database, no operator.');
   addVaultLs(vault, session);
   addVaultStat(vault, session);
+  addVaultVerify(vault, session);
   addVaultRestore(vault, session);
 }

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
-import { open, readFile, rename, stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { usageError } from '../failure.ts';
+import { replaceFile } from './files.ts';
 
 /** What an image is made from. A file that was begun from something else is not gone on with. */
 export type ImageSource = { volumeId: string; runId: string; attempt: string; volumeBytes: number; blockBytes: number };
@@ -13,17 +14,12 @@ const FORMAT = 'domicile-restore/v1';
 /** An image is written under the one name, and how far it came under the other. */
 export const namesOf = (path: string) => ({ partial: `${path}.partial`, state: `${path}.partial.json` });
 
-/** Takes down how far an image came, in one step: a reader finds the old state or the new one. */
+/** Takes down how far an image came. */
 export async function saveState(path: string, source: ImageSource, from: number): Promise<void> {
-  const { state } = namesOf(path);
-  const file = await open(`${state}.new`, 'w', 0o600);
-  try {
-    await file.writeFile(`${JSON.stringify({ ...source, format: FORMAT, from } satisfies ImageState)}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
-  }
-  await rename(`${state}.new`, state);
+  await replaceFile(
+    namesOf(path).state,
+    `${JSON.stringify({ ...source, format: FORMAT, from } satisfies ImageState)}\n`,
+  );
 }
 
 async function readState(path: string): Promise<ImageState | null> {
