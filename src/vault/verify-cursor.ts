@@ -36,12 +36,28 @@ export function markToday(cursor: VerifyCursor, now: Date): VerifyCursor {
   return { ...cursor, marks: [...marks, { round, after, at: now.toISOString() }] };
 }
 
-/** The reading has come to a position: marks that it has come round to are done with. */
-export function arriveAt(cursor: VerifyCursor, position: Position): VerifyCursor {
+/** Marks that the reading has come round to are done with. */
+function arriveAt(cursor: VerifyCursor, position: Position): VerifyCursor {
   const marks = cursor.marks.filter((mark) => !isPast(position, mark));
   const passed = cursor.marks.findLast((mark) => isPast(position, mark));
   return { ...position, marks, since: passed?.at ?? cursor.since };
 }
+
+/** What is to be read from here on, once round. `objects` are in the order of their positions. */
+export function* roundFrom<T extends { position: string }>(objects: () => Iterable<T>, from: Position): Generator<T> {
+  for (const object of objects()) if (isBefore(from.after, object.position)) yield object;
+  for (const object of objects()) if (!isBefore(from.after, object.position)) yield object;
+}
+
+/** The next object of the round has been read. `isLast`: there is none behind it, in the order of positions. */
+export function afterObject(cursor: VerifyCursor, position: string, isLast: boolean): VerifyCursor {
+  const round = isBefore(cursor.after, position) ? cursor.round : cursor.round + 1;
+  return arriveAt(cursor, isLast ? { round: round + 1, after: null } : { round, after: position });
+}
+
+/** Everything has been read, once round from `from`. */
+export const afterRound = (cursor: VerifyCursor, from: Position): VerifyCursor =>
+  arriveAt(cursor, { round: from.round + 1, after: from.after });
 
 /** Bytes of the objects at or before each of some positions, and of all. */
 function bytesUpTo(objects: Iterable<Sized>, positions: readonly (string | null)[]) {

@@ -4,7 +4,15 @@ import type { VolumeScope } from './layout.ts';
 import type { VaultDeps } from './manifest.ts';
 import { closedOf } from './places.ts';
 import { type ReadCounts, type ReadDeps, type ReadLimits, readObjects } from './verify-bytes.ts';
-import { arriveAt, dailyBytes, markToday, NEW_CURSOR, type VerifyCursor } from './verify-cursor.ts';
+import {
+  afterObject,
+  afterRound,
+  dailyBytes,
+  markToday,
+  NEW_CURSOR,
+  roundFrom,
+  type VerifyCursor,
+} from './verify-cursor.ts';
 import { checkExistence } from './verify-existence.ts';
 import { type NeededObject, objectKeyOf, type ObjectTable } from './verify-table.ts';
 
@@ -19,12 +27,6 @@ export type ReadResult = ReadCounts & {
   /** Every object was read, each once. */
   isRound: boolean;
 };
-
-/** What is to be read from a cursor on, once round. */
-function* roundFrom(table: ObjectTable, { after }: VerifyCursor): Generator<NeededObject> {
-  for (const object of table.needed()) if (after === null || object.position > after) yield object;
-  for (const object of table.needed()) if (after !== null && object.position <= after) yield object;
-}
 
 function* named(table: ObjectTable, names: ReadonlySet<string>): Generator<NeededObject> {
   for (const object of table.needed()) if (names.has(objectKeyOf(object.kind, object.ref))) yield object;
@@ -78,16 +80,13 @@ export async function openVerification(deps: VerifyDeps, input: VerifyInput, opt
      */
     async read(from: VerifyCursor, limits: ReadLimits = {}): Promise<ReadResult> {
       let cursor = markToday(from, (deps.clock ?? systemClock).now());
-      let { round } = cursor;
       const onRead = ({ position }: NeededObject) => {
-        if (round === from.round && from.after !== null && position <= from.after) round += 1;
-        const isLast = position === last;
-        cursor = arriveAt(cursor, isLast ? { round: round + 1, after: null } : { round, after: position });
+        cursor = afterObject(cursor, position, position === last);
       };
-      const read = news(await readObjects(deps, { ...parts, limits, onRead }, roundFrom(table, from)));
+      const round = roundFrom(() => table.needed(), from);
+      const read = news(await readObjects(deps, { ...parts, limits, onRead }, round));
       const isRound = read.objects === objects;
-      if (isRound) cursor = arriveAt(cursor, { round: from.round + 1, after: from.after });
-      return { ...read, cursor, isRound };
+      return { ...read, cursor: isRound ? afterRound(cursor, from) : cursor, isRound };
     },
     /** Reads these objects again, by their names, and says which are still damaged. @throws as `read` */
     async readAgain(names: ReadonlySet<string>, limits: ReadLimits = {}): Promise<readonly Damage[]> {
