@@ -11,7 +11,7 @@ import {
 import { Fault } from '../core/faults.ts';
 import type { KeyObjectStore, ObjectVersion, VersionStore } from '../vault/key-store.ts';
 import { awsErrorName } from './faults.ts';
-import { type StorePlace, storeFault } from './s3-store.ts';
+import { asMissing, type StorePlace, storeFault } from './s3-store.ts';
 
 const DELETE_BATCH = 1_000;
 const CONFLICT_ATTEMPTS = 5;
@@ -37,6 +37,21 @@ async function* versionsOf(s3: S3Client, place: StorePlace, within: string): Asy
     yield* found.toSorted((a, b) => Number(a.key > b.key) - Number(a.key < b.key));
     from = page.IsTruncated ? { KeyMarker: page.NextKeyMarker, VersionIdMarker: page.NextVersionIdMarker } : null;
   }
+}
+
+/** An object, and the ETag that it has now. Throws Fault `object_missing`, and AWS's own errors. */
+async function readObject(
+  s3: S3Client,
+  place: StorePlace,
+  key: string,
+): Promise<{ bytes: Uint8Array; version: string }> {
+  const { bucket: Bucket, expectedBucketOwner: ExpectedBucketOwner, prefix } = place;
+  const asked = { Bucket, ExpectedBucketOwner, Key: `${prefix}${key}`, ChecksumMode: 'ENABLED' } as const;
+  const { Body, ETag } = await s3.send(new GetObjectCommand(asked)).catch(async (error: unknown) => {
+    throw await asMissing(s3, place, key, error);
+  });
+  if (!Body || ETag === undefined) throw new Fault('store_unavailable', 'The bucket answered without an object.');
+  return { bytes: await Body.transformToByteArray(), version: ETag };
 }
 
 /**
@@ -77,14 +92,7 @@ export function openKeyObjectStore(s3: S3Client, place: StorePlace): KeyObjectSt
 
   return {
     replace,
-    async get(key) {
-      const get = new GetObjectCommand({ ...owned, Key: `${prefix}${key}`, ChecksumMode: 'ENABLED' });
-      return ask('read a key object', async () => {
-        const { Body, ETag } = await s3.send(get);
-        if (!Body || ETag === undefined) throw new Fault('store_unavailable', 'The bucket answered without an object.');
-        return { bytes: await Body.transformToByteArray(), version: ETag };
-      });
-    },
+    get: (key) => ask('read a key object', () => readObject(s3, place, key)),
     async *list(within) {
       const pages = paginateListObjectsV2({ client: s3 }, { ...owned, Prefix: `${prefix}${within}` });
       try {

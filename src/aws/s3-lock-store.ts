@@ -1,8 +1,7 @@
 import { GetObjectRetentionCommand, PutObjectRetentionCommand, type S3Client } from '@aws-sdk/client-s3';
-import { Fault } from '../core/faults.ts';
 import type { LockStore } from '../vault/ports.ts';
 import { awsErrorName } from './faults.ts';
-import { isAbsent, type StorePlace, storeFault } from './s3-store.ts';
+import { asMissing, type StorePlace, storeFault } from './s3-store.ts';
 
 /**
  * S3 Object Lock in compliance mode: nobody shortens a lock, root included. Whoever may do only a part of this is refused the rest.
@@ -15,9 +14,7 @@ export function openLockStore(s3: S3Client, place: StorePlace): LockStore {
     try {
       return await call();
     } catch (error) {
-      if (awsErrorName(error) === 'AccessDenied' && (await isAbsent(s3, place, key)))
-        throw new Fault('object_missing', 'The object is not in the bucket.', { cause: error });
-      throw storeFault(error, doing, awsRegion);
+      throw storeFault(await asMissing(s3, place, key, error), doing, awsRegion);
     }
   }
   return {

@@ -49,18 +49,24 @@ function openListings(s3: S3Client, place: StorePlace): Pick<BlobStore, 'list' |
   };
 }
 
-/**
- * S3 tells that an object is not there only to who may list the whole bucket; others are refused, as for what they may not read. A
- * listing of the very name, which the vault's principals may ask for in their tenant, tells the two apart: it comes first of all that
- * begin with it. Source: S3 API reference, GetObject, "Permissions".
- */
-export async function isAbsent(s3: S3Client, place: StorePlace, key: string): Promise<boolean> {
+async function isAbsent(s3: S3Client, place: StorePlace, key: string): Promise<boolean> {
   const { bucket: Bucket, expectedBucketOwner: ExpectedBucketOwner, prefix } = place;
   const Key = `${prefix}${key}`;
   const listed = await s3
     .send(new ListObjectsV2Command({ Bucket, ExpectedBucketOwner, Prefix: Key, MaxKeys: 1 }))
     .catch(() => null);
   return listed !== null && listed.Contents?.[0]?.Key !== Key;
+}
+
+/**
+ * The error of a call about an object, or Fault `object_missing` where a refusal hides that it is not there. S3 tells so only to who may
+ * list the whole bucket; others are refused, as for what they may not read. A listing of the very name, which the vault's principals may
+ * ask for in their tenant, tells the two apart: it comes first of all that begin with it. Source: S3 API reference, GetObject,
+ * "Permissions".
+ */
+export async function asMissing(s3: S3Client, place: StorePlace, key: string, error: unknown): Promise<unknown> {
+  if (awsErrorName(error) !== 'AccessDenied' || !(await isAbsent(s3, place, key))) return error;
+  return new Fault('object_missing', 'The object is not in the bucket.', { cause: error });
 }
 
 /** S3 as the engine's object store: create-only puts, a checksum on each, the bucket's owner named in every call. */
@@ -94,9 +100,7 @@ export function openBlobStore(clients: { s3: S3Client; lean: { objects: ObjectCa
       try {
         return await lean.objects.get(at(key), range);
       } catch (error) {
-        if (awsErrorName(error) === 'AccessDenied' && (await isAbsent(s3, place, key)))
-          throw new Fault('object_missing', 'The object is not in the bucket.', { cause: error });
-        throw storeFault(error, 'read an object', awsRegion);
+        throw storeFault(await asMissing(s3, place, key, error), 'read an object', awsRegion);
       }
     },
     ...openListings(s3, place),

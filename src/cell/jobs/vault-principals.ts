@@ -11,8 +11,11 @@ import { openBlobStore } from '../../aws/s3-store.ts';
 import { sessionName, vaultSession } from '../../aws/sessions.ts';
 import type { TenantVault, Worker } from './worker.ts';
 
+/** What of a worker it takes to become one of the vault's principals. */
+type VaultUser = Pick<Worker, 'region' | 'aws' | 'endpoints' | 'vault'>;
+
 /** The vault of this worker's cell. */
-function accountOf({ region, vault }: Worker): VaultAccount {
+function accountOf({ region, vault }: VaultUser): VaultAccount {
   const { partition, cell } = region;
   return {
     partition,
@@ -28,7 +31,7 @@ function accountOf({ region, vault }: Worker): VaultAccount {
  * What the principal may not do for this tenant, AWS refuses.
  */
 export async function inVault<T>(
-  worker: Worker,
+  worker: VaultUser,
   { principal, tenantId }: { principal: ServicePrincipal; tenantId: string },
   work: (vault: TenantVault) => Promise<T>,
 ): Promise<T> {
