@@ -9,6 +9,7 @@ import { environmentOf } from './vault-aws.ts';
 
 /** Only the beginning of the disks was written: the rest reads as zeros. */
 const WRITTEN = 8 * 2 ** 20;
+const LOCK = { mode: 'compliance', days: 10 };
 let world: World;
 let tenantId = '';
 let env: Record<string, string> = {};
@@ -25,7 +26,7 @@ beforeAll(async () => {
   await world.backUp(tenant, connection.id, customer.instanceId);
   const [volumeId = ''] = customer.volumeIds;
   await customer.write(volumeId, 1_000_000, 700_000);
-  await world.backUp(tenant, connection.id, customer.instanceId);
+  await world.backUp(tenant, connection.id, customer.instanceId, { keepLast: 9, lock: LOCK });
   disks = await Promise.all(
     customer.volumeIds.map(async (id) => digest(await world.control.readDisk(customer.account, id, 0, WRITTEN))),
   );
@@ -80,6 +81,27 @@ describe('a vault in its bucket', () => {
     const [{ volumes, backupJobId }] = points;
     const { code, stdout } = await vault(['stat', '--volume', volumes[0].volumeId, '--point', backupJobId]);
     expect({ code, stdout }).toMatchObject({ code: 0, stdout: expect.stringContaining(world.resources.dataKeyArn) });
+  });
+
+  test("locks shows the scrubber which of a volume's locks are due, and nobody who may not see locks", async () => {
+    const [{ volumes, backupJobId, lockedUntil }] = points;
+    const args = ['locks', '--volume', volumes[0].volumeId, '--json'];
+    const { code, stdout } = await vault(args, newFolder(), await environmentOf(world, 'scrubber', tenantId));
+    const plan = JSON.parse(stdout);
+    expect({ code, plan }).toMatchObject({
+      code: 0,
+      plan: {
+        points: [{ runId: backupJobId, lockUntil: lockedUntil, due: 0, missing: 0 }],
+        extensions: [],
+        perDayOf64TiB: { looks: 55_942, extensions: 55_942 },
+      },
+    });
+    expect(plan.objects).toBeGreaterThan(3);
+    const refused = await vault(args);
+    expect({ code: refused.code, error: JSON.parse(refused.stdout).error }).toMatchObject({
+      code: 7,
+      error: { code: 'store_unavailable' },
+    });
   });
 
   test('stays closed to a principal that may not open its keys', async () => {

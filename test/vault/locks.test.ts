@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import type { Clock } from '../../src/core/clock.ts';
 import { newId } from '../../src/core/ids.ts';
+import { lockEnds } from '../../src/vault/locks/ends.ts';
 import { extendLocks, type HeldPoint, lockNewPoint } from '../../src/vault/locks/extend.ts';
 import { GENERATION_MS, lockDemanded, lockHorizon } from '../../src/vault/locks/generations.ts';
 import { createMemorySink, type MemoryImage } from '../../src/vault/memory.ts';
@@ -172,4 +173,13 @@ describe('the daily look', () => {
     expect(done.calls).toBe(report.extended);
     expect(done.calls).toBe(report.looked - 1);
   });
+});
+
+test('who decides what may go learns when each lock ends, and that keys and strangers have none', async () => {
+  const vault = createLockedVault();
+  await vault.backup(image, { runId: 'run-1', lockUntil: later(7) });
+  const keys = [...vault.store.objects.keys(), 'v1/vol-1/packs/none'];
+  const endOf = await lockEnds(vault.store, keys);
+  expect(keys.map(endOf)).toEqual(keys.map((key) => vault.store.locks.get(key)?.getTime() ?? 0));
+  expect(keys.filter((key) => endOf(key) > START.getTime()).every((key) => !key.includes('/keys/'))).toBe(true);
 });

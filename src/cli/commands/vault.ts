@@ -1,5 +1,6 @@
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import type { Session } from '../session.ts';
+import { addVaultLocks } from './vault-locks.ts';
 import { addVaultLs } from './vault-ls.ts';
 import { addVaultRestore } from './vault-restore.ts';
 import { addVaultStat } from './vault-stat.ts';
@@ -13,5 +14,6 @@ export function addVault(program: CommandUnknownOpts, session: Session): void {
   addVaultLs(vault, session);
   addVaultStat(vault, session);
   addVaultVerify(vault, session);
+  addVaultLocks(vault, session);
   addVaultRestore(vault, session);
 }

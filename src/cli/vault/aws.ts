@@ -2,9 +2,10 @@ import { REGIONS, regionOf } from '../../../regions/index.ts';
 import { type AwsClients, createAwsClients, tierCredentials } from '../../aws/clients.ts';
 import { endpointsFrom } from '../../aws/endpoints.ts';
 import { openAnyKey } from '../../aws/kms-keys.ts';
+import { openLockStore } from '../../aws/s3-lock-store.ts';
 import { openBlobStore } from '../../aws/s3-store.ts';
 import { callerAccount } from '../../aws/sessions.ts';
-import type { BlobStore, KeyOpener } from '../../vault/ports.ts';
+import type { BlobStore, KeyOpener, LockReader } from '../../vault/ports.ts';
 import { usageError } from '../failure.ts';
 
 /** A tenant's part of a bucket. `owner` is the account of the bucket; the caller's own when it is not named. */
@@ -15,6 +16,9 @@ export type BucketPlace = {
   awsRegion: string | undefined;
   owner: string | undefined;
 };
+
+/** What a command may do in a bucket: locks are only looked at. */
+export type OpenBucket = { store: BlobStore; locks: LockReader };
 
 /**
  * AWS as the user's own credentials see it: those of the environment, of a profile or of the machine. Each cell's calls stay in its
@@ -37,15 +41,16 @@ export function openAws(variables: Record<string, string | undefined>) {
   return {
     /** Opens whatever these credentials may open, by the key that is named beside it. */
     keys: openAnyKey((cell, awsRegion) => clientsOf(cell).clients.for(awsRegion).kms),
-    async store({ cell, bucket, prefix, awsRegion, owner }: BucketPlace): Promise<BlobStore> {
+    async open({ cell, bucket, prefix, awsRegion, owner }: BucketPlace): Promise<OpenBucket> {
       const { region, clients } = clientsOf(cell);
       const where = awsRegion ?? region.homeAwsRegion;
       const regional = clients.for(where);
       const expectedBucketOwner = owner ?? (await callerAccount(regional.sts, where));
-      return openBlobStore(regional, { bucket, prefix, awsRegion: where, expectedBucketOwner });
+      const place = { bucket, prefix, awsRegion: where, expectedBucketOwner };
+      return { store: openBlobStore(regional, place), locks: openLockStore(regional.s3, place) };
     },
     destroy(): void {
       for (const clients of made.values()) clients.destroy();
     },
-  } satisfies { keys: KeyOpener; store: unknown; destroy(): void };
+  } satisfies { keys: KeyOpener; open: unknown; destroy(): void };
 }

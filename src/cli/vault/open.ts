@@ -3,7 +3,7 @@ import { parseId } from '../../core/ids.ts';
 import { type ExpectedScope, type PointName, scopeOfPoint } from '../../vault/discover.ts';
 import { rootKey, type VolumeScope } from '../../vault/layout.ts';
 import type { VaultDeps } from '../../vault/manifest.ts';
-import type { BlobStore } from '../../vault/ports.ts';
+import type { BlobStore, LockReader } from '../../vault/ports.ts';
 import { usageError } from '../failure.ts';
 import type { Session } from '../session.ts';
 import type { BucketPlace, openAws } from './aws.ts';
@@ -24,6 +24,8 @@ export type VaultOptions = KeyOptions & {
 
 /** A vault that was opened to be read. */
 export type OpenVault = VaultDeps & {
+  /** Null in a folder: files have no locks. */
+  locks: LockReader | null;
   /** What a point is read by. Throws Fault `not_found`, and as `scopeOfPoint`. */
   point(name: PointName): Promise<VolumeScope & { manifestKey: string }>;
 };
@@ -62,17 +64,17 @@ function bucketPlace(options: VaultOptions & { bucket: string }, expected: Expec
   return { cell, bucket, prefix: prefix ?? `t/${tenant}/`, awsRegion: region, owner: bucketOwner };
 }
 
-async function storeOf(
+async function placeOf(
   session: Session,
   options: VaultOptions,
   parts: { aws: () => Promise<Aws>; expected: ExpectedScope },
-): Promise<BlobStore> {
+): Promise<{ store: BlobStore; locks: LockReader | null }> {
   const { dir, bucket, tenant } = options;
   if (dir !== undefined && bucket !== undefined)
     throw usageError('--dir and --bucket are two places', 'Give one of them.');
-  if (dir !== undefined) return openFolder(resolve(session.folder, dir), tenant);
+  if (dir !== undefined) return { store: openFolder(resolve(session.folder, dir), tenant), locks: null };
   if (bucket === undefined) throw usageError('Where is the vault?', 'Name it with --bucket or --dir.');
-  return (await parts.aws()).store(bucketPlace({ ...options, bucket }, parts.expected));
+  return (await parts.aws()).open(bucketPlace({ ...options, bucket }, parts.expected));
 }
 
 /** Opens a vault, and closes it when `work` is done with it. Nothing of it can be changed. */
@@ -85,9 +87,11 @@ export async function withVault<T>(
   try {
     const opener: Opener = (await openerOf(session, options)) ?? { keys: (await aws.get()).keys };
     const expected = expectedScope(options, opener);
-    const store = readOnly(await storeOf(session, options, { aws: () => aws.get(), expected }));
+    const place = await placeOf(session, options, { aws: () => aws.get(), expected });
+    const store = readOnly(place.store);
     return await work({
       store,
+      locks: place.locks,
       keys: opener.keys,
       async point(name) {
         const manifestKey = rootKey(name.volumeId, name.runId);

@@ -53,16 +53,18 @@ const PACK_BLOCKS = 80;
 const BLOCKS_PER_NODE = 524_288;
 const BLOCK_BYTES = 524_288;
 
-/**
- * Calls that keep a full volume locked while it is backed up every day, on average: one PutObjectRetention for each of its objects in
- * a generation, in every second one where locks are of more than 60 days; and one look at each object in a generation.
- */
-export function renewalsPerDay(options: { volumeBytes: number; lockDays: number; blocksPerPack?: number }) {
-  const { volumeBytes, lockDays, blocksPerPack = PACK_BLOCKS } = options;
+/** Objects of a full volume that compresses as most do: its packs, and two bundles for each of its nodes. */
+export function objectsOfVolume(volumeBytes: number): number {
   const blocks = Math.ceil(volumeBytes / BLOCK_BYTES);
-  // A node has a bundle of its own, and closes the one with its leaves.
-  const objects = Math.ceil(blocks / blocksPerPack) + 2 * Math.ceil(blocks / BLOCKS_PER_NODE);
+  return Math.ceil(blocks / PACK_BLOCKS) + 2 * Math.ceil(blocks / BLOCKS_PER_NODE);
+}
+
+/**
+ * Calls a day, on average, that keep objects locked which every day's new point refers to: in a generation one look at each, and one
+ * extension; in every second one where locks are of more than 60 days.
+ */
+export function renewalsPerDay(objects: number, lockDays: number): { looks: number; extensions: number } {
   const days = GENERATION_MS / DAY_MS;
   const generations = lockDays > 2 * days ? 2 : 1;
-  return { objects, looks: Math.ceil(objects / days), extensions: Math.ceil(objects / (days * generations)) };
+  return { looks: Math.ceil(objects / days), extensions: Math.ceil(objects / (days * generations)) };
 }
