@@ -72,7 +72,7 @@ export function decodeKeyObject(bytes: Uint8Array, expected: KeyIdentity): Recip
 }
 
 /** What a key service binds the key to. */
-export const keyContextOf = ({ cell, tenantId, volumeId, runId, key }: KeyIdentity): KeyContext => ({
+export const keyContextOf = ({ cell, tenantId, volumeId, runId, key }: Omit<KeyIdentity, 'attempt'>): KeyContext => ({
   cell,
   tenant: tenantId,
   volume: volumeId,

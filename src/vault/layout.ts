@@ -4,7 +4,7 @@ import type { ObjectContext, ObjectType } from '../crypto/object-key.ts';
 /** Whose data it is. Every object of a volume lies below `v1/<volumeId>/`, and names hold ids only. */
 export type VolumeScope = { cell: string; tenantId: string; volumeId: string };
 
-/** One attempt at a run: its own keys, its own objects. `attempt` is 16 random bytes in hex. */
+/** One attempt at a run: its own keys, its own objects. `attempt` is 16 bytes in hex that no other attempt has. */
 export type AttemptRef = { runId: string; attempt: string };
 
 /** An object named by its place in an attempt and the SHA-256 (hex) of its bytes. */

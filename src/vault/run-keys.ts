@@ -1,3 +1,4 @@
+import { hkdfSync } from 'node:crypto';
 import { toHex } from '../crypto/bytes.ts';
 import { ATTEMPT_BYTES } from '../crypto/object-header.ts';
 import { encodeKeyObject, identityLabel, keyContextOf, type KeyIdentity, openKeyObject } from './key-object.ts';
@@ -11,10 +12,16 @@ export type KeyDeps = {
   recipients?: readonly KeyRecipient[] | undefined;
 };
 
-/** A new data key, stored wrapped for all recipients before anything is sealed under it. */
-export async function makeKey(deps: KeyDeps, identity: KeyIdentity, objectKey: string) {
+type MadeKey = { key: Uint8Array; wrapped: Uint8Array };
+
+/** Stores a new data key wrapped for all recipients: before anything is sealed under it. Returns the bytes of its object. */
+export async function storeKey(
+  deps: KeyDeps,
+  { key, wrapped }: MadeKey,
+  identity: KeyIdentity,
+  objectKey: string,
+): Promise<number> {
   const context = keyContextOf(identity);
-  const { key, wrapped } = await deps.keys.generate(context);
   const others = (deps.recipients ?? []).map(async (other) => ({
     kind: other.kind,
     name: other.name,
@@ -23,7 +30,16 @@ export async function makeKey(deps: KeyDeps, identity: KeyIdentity, objectKey: s
   const recipients = [{ ...deps.keys.recipient, wrapped }, ...(await Promise.all(others))];
   const object = encodeKeyObject(identity, recipients);
   await deps.store.putNew(objectKey, object); // 'exists': our own put, whose answer was lost.
-  return { key, sizeBytes: object.length };
+  return object.length;
+}
+
+/**
+ * Made of the attempt's first key as well as of chance. A machine that is copied while it runs, or restored to an earlier state, gives two
+ * workers the same random numbers; the key service is outside of it, and gives each a key of its own. Were their attempts the same,
+ * one would seal under a key whose name in the store is the other's.
+ */
+function attemptIdOf(indexKey: Uint8Array, random: Uint8Array): string {
+  return toHex(new Uint8Array(hkdfSync('sha512', indexKey, random, 'domicile/v1/attempt', ATTEMPT_BYTES)));
 }
 
 /** The data keys of a new attempt. Made here, used to seal, never unwrapped by the writer. */
@@ -43,21 +59,23 @@ export async function createAttemptKeys(
   random: (bytes: number) => Uint8Array,
 ): Promise<AttemptKeys> {
   const { cell, tenantId, volumeId } = scope;
-  const ref = { runId, attempt: toHex(random(ATTEMPT_BYTES)) };
+  const generate = (key: string) => deps.keys.generate(keyContextOf({ cell, tenantId, volumeId, runId, key }));
+  const index = await generate('index');
+  const ref = { runId, attempt: attemptIdOf(index.key, random(ATTEMPT_BYTES)) };
   let bytesStored = 0;
-  async function make(key: string): Promise<Uint8Array> {
-    const made = await makeKey(deps, { cell, tenantId, volumeId, ...ref, key }, keyObjectKey(volumeId, ref, key));
-    bytesStored += made.sizeBytes;
+  async function store(made: MadeKey, key: string): Promise<Uint8Array> {
+    const identity = { cell, tenantId, volumeId, ...ref, key };
+    bytesStored += await storeKey(deps, made, identity, keyObjectKey(volumeId, ref, key));
     return made.key;
   }
   let latest: { name: string; key: Promise<Uint8Array> } | null = null;
   return {
     ...ref,
-    index: await make('index'),
+    index: await store(index, 'index'),
     bytesStored: () => bytesStored,
     pack(ordinal) {
       const name = packKeyName(ordinal);
-      if (latest?.name !== name) latest = { name, key: make(name) };
+      if (latest?.name !== name) latest = { name, key: generate(name).then((made) => store(made, name)) };
       return latest.key;
     },
   };

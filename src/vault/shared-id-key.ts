@@ -1,6 +1,7 @@
 import { isFault } from '../core/faults.ts';
 import { keyObjectKey, type VolumeScope } from './layout.ts';
-import { createKeyRing, type KeyDeps, makeKey } from './run-keys.ts';
+import { keyContextOf } from './key-object.ts';
+import { createKeyRing, type KeyDeps, storeKey } from './run-keys.ts';
 
 /** Where the id key lies that volumes share: a key object of no volume's. */
 const PLACE = { volumeId: 'shared', runId: 'dedup', attempt: '0'.repeat(32) };
@@ -19,6 +20,8 @@ export async function sharedIdKey(deps: KeyDeps, { cell, tenantId }: VolumeScope
   } catch (error) {
     if (!isFault(error, 'object_missing')) throw error;
   }
-  await makeKey(deps, { ...scope, ...PLACE, key: KEY }, keyObjectKey(PLACE.volumeId, PLACE, KEY));
+  const identity = { ...scope, ...PLACE, key: KEY };
+  const made = await deps.keys.generate(keyContextOf(identity));
+  await storeKey(deps, made, identity, keyObjectKey(PLACE.volumeId, PLACE, KEY));
   return open(); // Somebody else's may have been faster.
 }

@@ -107,6 +107,19 @@ describe('a run that is tried again', () => {
     expect(contentOf((await vault.restore(a.manifestKey)).image)).toEqual(contentOf(AFTER));
   });
 
+  test('by a worker whose random numbers are those of the one that died, as on a copied machine, gives a good point', async () => {
+    const { vault, input } = await createBase();
+    const worker = (store: BlobStore) => {
+      let n = 0;
+      return { ...vault.deps, store, random: (bytes: number) => new Uint8Array(bytes).fill((n += 1)) };
+    };
+    const mortal = createMortal(vault.store, 8, 'before');
+    await expect(backupVolume(worker(mortal), input)).rejects.toThrow('the process died');
+    expect([...vault.store.objects.keys()].filter((key) => key.includes('/keys/run-2/'))).not.toEqual([]);
+    const { manifestKey } = await backupVolume(worker(vault.store), input);
+    expect(contentOf((await vault.restore(manifestKey)).image)).toEqual(contentOf(AFTER));
+  });
+
   test('for another image, is refused', async () => {
     const { vault, input } = await createBase();
     await backupVolume(vault.deps, input);
