@@ -68,3 +68,8 @@ export function tierCredentials(options: {
     ...(options.authorizationToken === undefined ? {} : { awsContainerAuthorizationToken: options.authorizationToken }),
   });
 }
+
+/** The credentials of whoever runs a command, by the SDK's own chain: environment, profile, machine. A profile that is named wins. */
+export function ambientCredentials(profile: string | undefined): CredentialSource {
+  return fromNodeProviderChain(profile === undefined ? {} : { profile });
+}

@@ -1,8 +1,10 @@
-import { createHash } from 'node:crypto';
-import { openSync, readSync, statSync } from 'node:fs';
+import { createHash, generateKeyPairSync } from 'node:crypto';
+import { openSync, readSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { CreateBucketCommand, S3Client } from '@aws-sdk/client-s3';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Json } from '../cell/harness.ts';
+import type { Account } from '../../src/stranger/sandbox-control.ts';
 import { openWorld, type World } from '../e2e/world.ts';
 import { newFolder, runCommand } from './command.ts';
 import { environmentOf } from './vault-aws.ts';
@@ -15,6 +17,8 @@ let tenantId = '';
 let env: Record<string, string> = {};
 let points: Json[] = [];
 let disks: string[] = [];
+let recoveryKey: string | Buffer = '';
+let account: Account;
 
 const digest = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex');
 
@@ -23,6 +27,12 @@ beforeAll(async () => {
   const customer = await world.customer('222222222221');
   const tenant = await world.cell.newTenant();
   const connection = await world.connect(tenant, customer);
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 3_072 });
+  recoveryKey = privateKey.export({ type: 'pkcs8', format: 'pem' });
+  const set = await tenant.call('PUT', '/v1/tenant/recovery-key', {
+    body: { publicKey: publicKey.export({ type: 'spki', format: 'pem' }) },
+  });
+  expect(set.status).toBe(200);
   await world.backUp(tenant, connection.id, customer.instanceId);
   const [volumeId = ''] = customer.volumeIds;
   await customer.write(volumeId, 1_000_000, 700_000);
@@ -32,6 +42,7 @@ beforeAll(async () => {
   );
   points = (await tenant.call('GET', '/v1/recovery-points')).json.items;
   tenantId = tenant.tenantId;
+  account = customer.account;
   env = await environmentOf(world, 'restorer', tenantId);
 });
 afterAll(() => world.close());
@@ -125,5 +136,43 @@ describe('a vault in its bucket', () => {
   test('is not mistaken for one in a bucket of somebody else', async () => {
     const { code, stderr } = await vault(['ls', '--bucket-owner', '999999999999']);
     expect({ code, stderr }).toMatchObject({ code: 7, stderr: expect.stringContaining('store_unavailable') });
+  });
+
+  test('is copied to a bucket of the tenant’s, and restored from it by the tenant alone', async () => {
+    const { accessKeyId, secretAccessKey, awsAccountId } = account;
+    const own = new S3Client({
+      endpoint: world.sandbox.url,
+      region: 'eu-central-1',
+      credentials: account,
+      forcePathStyle: true,
+    });
+    await own.send(
+      new CreateBucketCommand({ Bucket: 'ours', CreateBucketConfiguration: { LocationConstraint: 'eu-central-1' } }),
+    );
+    const cwd = newFolder();
+    const profile = `[own]\naws_access_key_id = ${accessKeyId}\naws_secret_access_key = ${secretAccessKey}\n`;
+    writeFileSync(join(cwd, 'credentials'), profile);
+    writeFileSync(join(cwd, 'recovery-key.pem'), recoveryKey);
+    const files = { AWS_SHARED_CREDENTIALS_FILE: join(cwd, 'credentials') };
+    const copied = await vault(['export', '--to-bucket', 'ours', '--to-aws-profile', 'own', '--json'], cwd, files);
+    expect({ code: copied.code, report: JSON.parse(copied.stdout) }).toMatchObject({
+      code: 0,
+      report: { points: 4, damage: [] },
+    });
+    // From here on nothing of the cell's is used: its account, bucket, KMS and database might be gone.
+    const [newest] = points;
+    const restored = await Promise.all(
+      newest.volumes.map(async ({ volumeId }: Json) => {
+        const place = ['--bucket', 'ours', '--tenant', tenantId, '--bucket-owner', awsAccountId];
+        const what = ['--volume', volumeId, '--point', newest.backupJobId, '--to', volumeId];
+        const { code, stderr } = await runCommand(
+          ['vault', 'restore', ...place, ...what, '--recovery-key', 'recovery-key.pem'],
+          { cwd, env: { AWS_ENDPOINT_URL: world.sandbox.url, AWS_PROFILE: 'own', ...files } },
+        );
+        expect({ code, stderr }).toMatchObject({ code: 0 });
+        return digest(beginningOf(join(cwd, volumeId)));
+      }),
+    );
+    expect(new Set(restored)).toEqual(new Set(disks));
   });
 });

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { imageSha256 } from '../../scripts/vectors/cases.ts';
 import { repositories, writeRepository } from '../../scripts/vectors/repositories.ts';
+import { runHere } from '../cli/here.ts';
 import { installDebian, runToEnd } from '../clients/debian.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -50,6 +51,21 @@ describe('a reader in another language, written from the document', () => {
           expect(stdout).toContain(imageSha256(point));
         }
       }
+    }
+  });
+
+  test('restores what was exported, with nothing of this program but the copy', async () => {
+    const [repository] = await repositories();
+    if (!repository?.recoveryKeyPem) throw new Error('no repository with a recovery key');
+    await writeRepository(dir, { ...repository, name: 'exported' });
+    const folder = join(dir, 'exported');
+    const { code } = await runHere(['vault', 'export', '--dir', '.', '--to', 'copy'], folder);
+    expect(code).toBe(0);
+    for (const point of repository.points) {
+      const out = join(folder, 'disk.img');
+      const what = ['--repo', join(folder, 'copy'), '--volume', VOLUME, '--point', point.runId, '--out', out];
+      const { status, stdout } = await read('restore', ...what, '--recovery-key', join(folder, 'recovery-key.pem'));
+      expect({ status, stdout }).toEqual({ status: 0, stdout: expect.stringContaining(imageSha256(point)) });
     }
   });
 

@@ -1,5 +1,6 @@
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import type { Session } from '../session.ts';
+import { addVaultExport } from './vault-export.ts';
 import { addVaultLocks } from './vault-locks.ts';
 import { addVaultLs } from './vault-ls.ts';
 import { addVaultRestore } from './vault-restore.ts';
@@ -16,4 +17,5 @@ export function addVault(program: CommandUnknownOpts, session: Session): void {
   addVaultVerify(vault, session);
   addVaultLocks(vault, session);
   addVaultRestore(vault, session);
+  addVaultExport(vault, session);
 }

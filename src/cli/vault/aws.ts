@@ -1,5 +1,5 @@
 import { REGIONS, regionOf } from '../../../regions/index.ts';
-import { type AwsClients, createAwsClients, tierCredentials } from '../../aws/clients.ts';
+import { ambientCredentials, type AwsClients, createAwsClients } from '../../aws/clients.ts';
 import { endpointsFrom } from '../../aws/endpoints.ts';
 import { openAnyKey } from '../../aws/kms-keys.ts';
 import { openLockStore } from '../../aws/s3-lock-store.ts';
@@ -25,15 +25,17 @@ export type OpenBucket = { store: BlobStore; locks: LockReader };
  * jurisdiction.
  *
  * @param variables the environment, for `AWS_ENDPOINT_URL…`
+ * @param profile whose credentials, in place of those that the SDK finds
  */
-export function openAws(variables: Record<string, string | undefined>) {
+export function openAws(variables: Record<string, string | undefined>, profile?: string) {
+  const credentials = ambientCredentials(profile);
   const made = new Map<string, AwsClients>();
 
   function clientsOf(cell: string): { region: NonNullable<ReturnType<typeof regionOf>>; clients: AwsClients } {
     const region = regionOf(cell);
     if (!region) throw usageError(`There is no cell ${cell}`, `Cells: ${REGIONS.map((one) => one.cell).join(', ')}`);
     const endpoints = endpointsFrom(variables, region);
-    const clients = made.get(cell) ?? createAwsClients({ region, credentials: tierCredentials({}), endpoints });
+    const clients = made.get(cell) ?? createAwsClients({ region, credentials, endpoints });
     made.set(cell, clients);
     return { region, clients };
   }

@@ -26,6 +26,8 @@ export type VaultOptions = KeyOptions & {
 export type OpenVault = VaultDeps & {
   /** Null in a folder: files have no locks. */
   locks: LockReader | null;
+  /** Whose it is, as far as that was said. */
+  expected: ExpectedScope;
   /** What a point is read by. Throws Fault `not_found`, and as `scopeOfPoint`. */
   point(name: PointName): Promise<VolumeScope & { manifestKey: string }>;
 };
@@ -54,14 +56,19 @@ function expectedScope({ cell, tenant }: VaultOptions, opener: Opener): Expected
   return { cell: cell ?? opener.cell, tenantId: tenant ?? opener.tenantId };
 }
 
-/** A tenant's part of a bucket. Its cell, and so its jurisdiction, is in the tenant's id. */
+/** The cell, and so the jurisdiction: it is in the tenant's id. @throws Failure when neither was said */
+export function cellOf({ cell, tenantId }: ExpectedScope): string {
+  const found = cell ?? parseId(tenantId ?? '')?.cell;
+  if (found === undefined) throw usageError('Of which cell?', 'Name it with --cell.');
+  return found;
+}
+
+/** A tenant's part of a bucket. */
 function bucketPlace(options: VaultOptions & { bucket: string }, expected: ExpectedScope): BucketPlace {
   const { bucket, prefix, tenant, region, bucketOwner } = options;
   if (prefix === undefined && tenant === undefined)
     throw usageError('Whose vault?', 'Name the tenant with --tenant, or where a copy lies with --prefix.');
-  const cell = expected.cell ?? parseId(expected.tenantId ?? '')?.cell;
-  if (cell === undefined) throw usageError('Of which cell?', 'Name it with --cell.');
-  return { cell, bucket, prefix: prefix ?? `t/${tenant}/`, awsRegion: region, owner: bucketOwner };
+  return { cell: cellOf(expected), bucket, prefix: prefix ?? `t/${tenant}/`, awsRegion: region, owner: bucketOwner };
 }
 
 async function placeOf(
@@ -92,6 +99,7 @@ export async function withVault<T>(
     return await work({
       store,
       locks: place.locks,
+      expected,
       keys: opener.keys,
       async point(name) {
         const manifestKey = rootKey(name.volumeId, name.runId);
