@@ -458,6 +458,11 @@ describe('s3api', () => {
     const version =
       await aws`s3api put-object --bucket locked --key kept --body ${file('small')} --object-lock-mode COMPLIANCE --object-lock-retain-until-date ${until} --query VersionId`;
     expect(await aws`s3api get-object-retention --bucket locked --key kept --query Retention.Mode`).toBe('COMPLIANCE');
+    const retention = (RetainUntilDate: string) => ({ Mode: 'COMPLIANCE', RetainUntilDate });
+    await aws`s3api put-object-retention --bucket locked --key kept --retention ${retention('2099-02-01T00:00:00Z')}`;
+    expect(await refused`s3api put-object-retention --bucket locked --key kept --retention ${retention(until)}`).toBe(
+      '254 AccessDenied',
+    );
     expect(
       await refused`s3api delete-object --bucket locked --key kept --version-id ${version} --bypass-governance-retention`,
     ).toBe('254 AccessDenied');
