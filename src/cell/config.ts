@@ -77,6 +77,8 @@ const schema = z.object({
   CREDENTIALS_TOKEN: text.optional(),
   /** Threads that copy blocks: one for each core when it is not set; 0 copies in the main thread. */
   COPY_THREADS: z.coerce.number().int().min(0).max(64).optional(),
+  /** How fast the vault is read to verify it: MiB a second, of each process. */
+  VERIFY_MIB_PER_SEC: z.coerce.number().min(1).default(64),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
 });
 

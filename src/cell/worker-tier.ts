@@ -17,13 +17,17 @@ import { runJob } from './jobs/runner.ts';
 import { tenantIds, tick } from './jobs/scheduler.ts';
 import { renewLocks } from './jobs/renew-locks.ts';
 import { verifyConnection } from './jobs/verify.ts';
+import type { VerificationKind } from './jobs/verification/claim.ts';
+import { verifyVault, type VerificationOptions } from './jobs/verification/run.ts';
 import type { Worker } from './jobs/worker.ts';
 import { createLanePool } from './lanes/pool.ts';
 
 const TICK_EVERY_MS = 2_000;
 const RETENTION_EVERY_MS = 10 * 60_000;
 const LOCKS_EVERY_MS = 24 * 3_600_000;
+const VERIFICATION_EVERY_MS = 10 * 60_000;
 const CONNECTIONS_MAX = 12;
+const MIB = 2 ** 20;
 
 /** Repeats `work` until stopped, never two at a time; an error is logged and the next turn is the retry. */
 function repeat(
@@ -49,6 +53,10 @@ async function retainAll(worker: Worker): Promise<void> {
 
 async function renewAllLocks(worker: Worker): Promise<void> {
   for (const tenantId of await tenantIds(worker)) await renewLocks(worker, tenantId);
+}
+
+async function verifyAll(worker: Worker, kind: VerificationKind, options: VerificationOptions): Promise<void> {
+  for (const tenantId of await tenantIds(worker)) await verifyVault(worker, tenantId, kind, options);
 }
 
 /** The tier that touches AWS: verification, discovery, backups, restores, schedules, retention and locks. */
@@ -79,6 +87,13 @@ export async function startWorkerTier(config: CellConfig, log: Logger, clock: Cl
   void repeat('scheduler', TICK_EVERY_MS, { ...loop, work: () => tick(worker) });
   void repeat('retention', RETENTION_EVERY_MS, { ...loop, work: () => retainAll(worker) });
   void repeat('locks', LOCKS_EVERY_MS, { ...loop, work: () => renewAllLocks(worker) });
+  const verification = { signal: stopping.signal, bytesPerSec: config.VERIFY_MIB_PER_SEC * MIB };
+  // Apart from each other: reading a large volume holds up no look at another one.
+  for (const kind of ['existence', 'reading'] as const)
+    void repeat(`verification.${kind}`, VERIFICATION_EVERY_MS, {
+      ...loop,
+      work: () => verifyAll(worker, kind, verification),
+    });
 
   const check = (work: () => Promise<unknown>) =>
     work().then(

@@ -48,6 +48,47 @@ export const recoveryPointSchema = z
   })
   .openapi('RecoveryPoint');
 
+const pointDamage = z
+  .object({
+    volumeId: z.string(),
+    class: z.enum(['object_missing', 'wrong_key', 'object_corrupt', 'unsupported_format']),
+    object: z.string().openapi({ description: 'Name of the damaged object below the tenant in the bucket' }),
+    foundAt: timestamp,
+    blocks: z
+      .number()
+      .int()
+      .nullable()
+      .openapi({ description: 'Blocks of the volume that cannot be restored; 0: all can, null: none can' }),
+    firstBlock: z
+      .number()
+      .int()
+      .nullable()
+      .openapi({ description: 'Index of the first of them, as far as it is known' }),
+  })
+  .openapi('RecoveryPointDamage');
+
+const pointVerification = z
+  .object({
+    lastExistence: timestamp.nullable().openapi({
+      description: 'When everything that it needs was last seen to be there, and its manifests and keys were opened',
+    }),
+    lastBytes: timestamp
+      .nullable()
+      .openapi({ description: 'Every byte of it was read and proved after this; null: not every byte was, yet' }),
+    damage: z
+      .array(pointDamage)
+      .openapi({ description: 'What was found, and was still so when it was last looked at' }),
+  })
+  .openapi('RecoveryPointVerification');
+
+export const recoveryPointDetail = recoveryPointSchema
+  .extend({
+    verification: pointVerification.nullable().openapi({
+      description: 'What verification found; null: it was not looked at yet, or nothing of it lies in the vault',
+    }),
+  })
+  .openapi('RecoveryPointDetail');
+
 export const deletionRequestSchema = z
   .object({
     id: idSchema('deletionRequest'),
@@ -86,7 +127,7 @@ export const getRecoveryPoint = createRoute({
   summary: 'One recovery point',
   security,
   request: params,
-  responses: { 200: json(recoveryPointSchema, 'The recovery point'), ...problemResponse },
+  responses: { 200: json(recoveryPointDetail, 'The recovery point'), ...problemResponse },
 });
 
 export const deleteRecoveryPoint = createRoute({

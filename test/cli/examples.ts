@@ -173,6 +173,25 @@ export const recoveryPoint = {
   ],
 };
 
+/** Damaged, as far as verification knows. */
+export const recoveryPointDetail = {
+  ...recoveryPoint,
+  verification: {
+    lastExistence: time,
+    lastBytes: null,
+    damage: [
+      {
+        volumeId: 'vol-0123456789abcdef0',
+        class: 'object_corrupt',
+        object: 'v1/vol-0123456789abcdef0/packs/x',
+        foundAt: time,
+        blocks: 3,
+        firstBlock: 17,
+      },
+    ],
+  },
+};
+
 export const plan = {
   id: id.plan,
   name: 'Nightly',

@@ -1,7 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest';
 import { runCommand, startCommand } from './command.ts';
 import { type ContractServer, type Handlers, ok, problem, sendEvents, startContractServer } from './contract-server.ts';
-import { apiKey, backupJob, id, instance, progressAt, recoveryPoint, restoreJob } from './examples.ts';
+import { apiKey, backupJob, id, instance, progressAt, recoveryPointDetail, restoreJob } from './examples.ts';
 
 const servers: ContractServer[] = [];
 afterAll(async () => {
@@ -136,7 +136,7 @@ describe.concurrent('restore', () => {
 
   test("goes to the point's own connection unless another is named, and returns at once without --wait", async () => {
     const { env, server } = await serve({
-      getRecoveryPoint: () => ok(recoveryPoint),
+      getRecoveryPoint: () => ok(recoveryPointDetail),
       createRestoreJob: () => ok(restoreJob('CREATED'), 202),
     });
     const { code, stderr } = await runCommand(
@@ -156,7 +156,7 @@ describe.concurrent('restore', () => {
 
   test('an instance is sent with what the options say, and with null for what it is to be without', async () => {
     const { env, server } = await serve({
-      getRecoveryPoint: () => ok(recoveryPoint),
+      getRecoveryPoint: () => ok(recoveryPointDetail),
       createRestoreJob: () => ok(restoreJob('CREATED'), 202),
     });
     const options = ['--type', 'instance', '--subnet', 'subnet-0123456789abcdef0', '--no-key-pair'];

@@ -4,7 +4,17 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { FaultCode } from '../../src/core/faults.ts';
 import { newFolder, runCommand } from './command.ts';
 import { type ContractServer, type Handlers, ok, page, problem, startContractServer } from './contract-server.ts';
-import { apiKey, backupJob, connection, id, instance, plan, recoveryPoint, restoreJob, time } from './examples.ts';
+import {
+  apiKey,
+  backupJob,
+  connection,
+  id,
+  instance,
+  plan,
+  recoveryPointDetail,
+  restoreJob,
+  time,
+} from './examples.ts';
 
 let server: ContractServer;
 let env: Record<string, string>;
@@ -34,7 +44,7 @@ const handlers: Handlers = {
   updateBackupPlan: ({ body }) => ok({ ...plan, paused: (body as { paused: boolean }).paused }),
   listBackupJobs: () => page([backupJob('COMPLETED', 100)]),
   listRestoreJobs: () => page([{ ...restoreJob('RUNNING'), createdAt: '2026-11-23T04:00:00.000Z' }]),
-  getRecoveryPoint: ({ params }) => failures[params['id'] ?? '']?.() ?? ok(recoveryPoint),
+  getRecoveryPoint: ({ params }) => failures[params['id'] ?? '']?.() ?? ok(recoveryPointDetail),
   deleteRecoveryPoint: () =>
     ok({ id: id.deletion, state: 'SCHEDULED', recoveryPointId: id.point, notBefore: time, createdAt: time }, 202),
   listRegions: () =>

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { newFolder, runCommand } from './command.ts';
 import { type ContractServer, ok, page, startContractServer } from './contract-server.ts';
-import { apiKey, explanation, id, instance, plan, recoveryPoint, unprotectedInstance } from './examples.ts';
+import { apiKey, explanation, id, instance, plan, recoveryPointDetail, unprotectedInstance } from './examples.ts';
 
 const match = {
   and: [
@@ -24,7 +24,7 @@ beforeAll(async () => {
   server = await startContractServer({
     createBackupPlan: () => ok(plan, 201),
     getBackupPlan: () => ok({ ...plan, selections: [selection, ...plan.selections] }),
-    getRecoveryPoint: () => ok(recoveryPoint),
+    getRecoveryPoint: () => ok(recoveryPointDetail),
     listInstances: ({ query }) => page(query['instanceId'] === instance.instanceId ? [instance] : []),
     listUnprotectedInstances: ({ query }) => page(query['awsRegion'] === undefined ? [unprotectedInstance] : []),
     explainInstance: ({ params }) => ok({ ...explanation, id: params['id'] }),
@@ -100,4 +100,10 @@ test('an instance is explained, by its EC2 id or by ours', async () => {
   expect(JSON.parse(ours.stdout)).toEqual(explanation);
   const unknown = await run('instances', 'explain', 'i-0fff');
   expect([unknown.code, unknown.stderr]).toEqual([2, expect.stringContaining('has not been discovered')]);
+});
+
+test('a recovery point tells its damage, and how much of it is lost', async () => {
+  const { stdout } = await run('recovery-points', 'show', id.point);
+  expect(stdout).toMatch(/every byte read since +not yet/);
+  expect(stdout).toMatch(/object_corrupt +vol-0123456789abcdef0 +3 blocks, the first is 17/);
 });

@@ -1,7 +1,8 @@
 import * as contract from '../../contract/recovery-points.ts';
 import type { DeletionRequestRow, DeletionRequests } from '../services/deletion-requests.ts';
 import { mapPage } from '../services/pages.ts';
-import type { RecoveryPointRow, RecoveryPoints } from '../services/recovery-points.ts';
+import type { RecoveryPointDetail, RecoveryPointRow, RecoveryPoints } from '../services/recovery-points.ts';
+import type { PointVerification } from '../services/verifications.ts';
 import type { Operations } from './operations.ts';
 import { orNull } from './views.ts';
 
@@ -46,6 +47,18 @@ const pointView = (row: RecoveryPointRow) => ({
   excludedVolumes: row.excludedVolumes,
 });
 
+const verificationView = (verification: PointVerification | null) =>
+  verification && {
+    lastExistence: orNull(verification.lastExistence),
+    lastBytes: orNull(verification.lastBytes),
+    damage: verification.damage,
+  };
+
+const detailView = ({ verification, ...row }: RecoveryPointDetail) => ({
+  ...pointView(row),
+  verification: verificationView(verification),
+});
+
 const deletionView = (row: DeletionRequestRow) => ({
   id: row.id,
   state: row.state,
@@ -59,7 +72,7 @@ export function recoveryPointRoutes(operations: Operations, { points }: { points
     mapPage(await points.list(scope, query), pointView),
   );
   operations.tenant(contract.getRecoveryPoint, async (scope, { params }) =>
-    pointView(await points.get(scope, params.id)),
+    detailView(await points.get(scope, params.id)),
   );
 }
 

@@ -1,6 +1,7 @@
 import type { RegionalClients } from '../../aws/clients.ts';
 import type { BackupDeps } from '../../vault/backup.ts';
 import type { RestoreDeps } from '../../vault/restore.ts';
+import type { VerifyDeps } from '../../vault/verify.ts';
 import type { LaneUse } from '../lanes/pool.ts';
 import type { TenantVault, Worker } from './worker.ts';
 
@@ -31,3 +32,9 @@ export const restoreLanes = (
   snapshot: Snapshot,
 ): Pick<RestoreDeps, 'openRestoreLanes'> =>
   lanes ? { openRestoreLanes: lanes.restore(useOf(vault, account, snapshot)) } : {};
+
+/** Where packs are read and proved. */
+export const verifyLanes = ({ lanes }: Worker, vault: TenantVault): Pick<VerifyDeps, 'openVerifyLanes'> =>
+  lanes
+    ? { openVerifyLanes: lanes.verify({ store: vault.place, credentials: { vault: () => vault.credentials() } }) }
+    : {};

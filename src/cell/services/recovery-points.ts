@@ -3,8 +3,11 @@ import { recoveryPoints } from '../db/schema/recovery-points.ts';
 import { found, wellFormed } from './absence.ts';
 import type { PageQuery, Paginate } from './pages.ts';
 import type { TenantScope } from './scope.ts';
+import { loadVerification, type PointVerification } from './verifications.ts';
 
 export type RecoveryPointRow = typeof recoveryPoints.$inferSelect;
+/** A point, and what verification says of it. */
+export type RecoveryPointDetail = RecoveryPointRow & { verification: PointVerification | null };
 type Filters = Partial<Record<'connectionId' | 'instanceId' | 'planId', string | undefined>>;
 
 /** A recovery point of this tenant; a deleted one is not there. */
@@ -36,7 +39,10 @@ function olderThan(key: string | null): SQL | undefined {
 /** Recovery points. Only the worker makes one, and only it deletes one, on retention or on request. */
 export function createRecoveryPoints({ page }: { page: Paginate }) {
   return {
-    get: (scope: TenantScope, id: string) => requirePoint(scope, id),
+    async get(scope: TenantScope, id: string): Promise<RecoveryPointDetail> {
+      const point = await requirePoint(scope, id);
+      return { ...point, verification: await loadVerification(scope, point) };
+    },
 
     list({ tx, tenantId }: TenantScope, query: PageQuery & Filters) {
       const { connectionId, instanceId, planId } = query;

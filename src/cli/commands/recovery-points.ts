@@ -6,9 +6,38 @@ import { facts, formatBytes, formatTime, table } from '../table.ts';
 import { limitOption, showList } from './list-output.ts';
 
 type RecoveryPoint = Answer<'GET /v1/recovery-points/{id}'>;
+type Damage = NonNullable<RecoveryPoint['verification']>['damage'][number];
 
-const sizeOf = ({ volumes }: RecoveryPoint) =>
+const sizeOf = ({ volumes }: Pick<RecoveryPoint, 'volumes'>) =>
   formatBytes(volumes.reduce((sum, { volumeBytes }) => sum + volumeBytes, 0));
+
+function lossOf({ blocks, firstBlock }: Damage): string {
+  if (blocks === null) return 'all of it';
+  return blocks === 0 ? 'nothing' : `${blocks} blocks${firstBlock === null ? '' : `, the first is ${firstBlock}`}`;
+}
+
+function verificationLines({ verification }: RecoveryPoint): string[] {
+  if (!verification) return ['Not verified yet.'];
+  const { damage, lastBytes, lastExistence } = verification;
+  if (damage.length === 0 && lastExistence === null && lastBytes === null) return ['Not verified yet.'];
+  const lines = facts({
+    'all there': formatTime(lastExistence) ?? 'not looked at yet',
+    'every byte read since': formatTime(lastBytes) ?? 'not yet',
+    damage: damage.length === 0 ? 'none found' : `${damage.length} objects`,
+  });
+  if (damage.length === 0) return lines;
+  const found = table(
+    [
+      { title: 'DAMAGE', text: (one) => one.class },
+      { title: 'VOLUME', text: (one) => one.volumeId },
+      { title: 'LOST', text: lossOf },
+      { title: 'FOUND', text: (one) => formatTime(one.foundAt) },
+      { title: 'OBJECT', text: (one) => one.object },
+    ],
+    damage,
+  );
+  return [...lines, ...found];
+}
 
 function pointLines(point: RecoveryPoint): string[] {
   return [
@@ -39,6 +68,7 @@ function pointLines(point: RecoveryPoint): string[] {
     ...point.excludedVolumes.map(
       ({ volumeId, deviceName, detail }) => `Left out: ${volumeId} (${deviceName}): ${detail}`,
     ),
+    ...(point.storage === 'vault' ? verificationLines(point) : []),
   ];
 }
 
