@@ -71,13 +71,38 @@ export function openAnyKey(kmsOf: (cell: string, awsRegion: string) => KMSClient
   };
 }
 
+/** States in which a key does nothing until somebody changes that. Source: KMS developer guide, "Key states of KMS keys". */
+const UNUSABLE = new Set([
+  'Creating',
+  'Disabled',
+  'PendingDeletion',
+  'PendingImport',
+  'PendingReplicaDeletion',
+  'Unavailable',
+]);
+
+/**
+ * Has somebody taken the key out of use? Not answering is no answer to that.
+ *
+ * @returns the state, null when it can be used. @throws Fault `key_unavailable` when KMS does not say
+ */
+export async function unusableState(
+  kms: KMSClient,
+  { keyArn, awsRegion }: { keyArn: string; awsRegion: string },
+  abortSignal?: AbortSignal,
+): Promise<string | null> {
+  try {
+    const look = new DescribeKeyCommand({ KeyId: keyArn });
+    const { KeyMetadata } = await kms.send(look, abortSignal ? { abortSignal } : {});
+    const state = KeyMetadata?.KeyState ?? 'unknown';
+    return UNUSABLE.has(state) ? state : null;
+  } catch (error) {
+    throw keyFault(error, 'look at the key', awsRegion);
+  }
+}
+
 /** Can the key be used? Throws Fault `key_unavailable`. */
 export async function checkKey(kms: KMSClient, keyArn: string, awsRegion: string): Promise<void> {
-  const state = await kms.send(new DescribeKeyCommand({ KeyId: keyArn })).then(
-    ({ KeyMetadata }) => KeyMetadata?.KeyState ?? 'unknown',
-    (error: unknown) => {
-      throw keyFault(error, 'look at the key', awsRegion);
-    },
-  );
-  if (state !== 'Enabled') throw new Fault('key_unavailable', `The data key is ${state}.`);
+  const state = await unusableState(kms, { keyArn, awsRegion });
+  if (state !== null) throw new Fault('key_unavailable', `The data key is ${state}.`);
 }

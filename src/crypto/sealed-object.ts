@@ -34,6 +34,9 @@ function associatedData(slot: Slot): Uint8Array {
 /** The slot of a pack's directory: sealed last, and found without knowing how many slots come before it. */
 export const DIRECTORY_SLOT = 0xffff_ffff;
 
+/** Slots are numbered by 16 bits wherever they are referred to, so no object has more: far from where a nonce could come again. */
+const SLOTS_MAX = 65_536;
+
 /**
  * Begins a new object under fresh keys. Slots must be sealed in order: the sealer counts them itself, so that a nonce
  * cannot come twice.
@@ -51,6 +54,8 @@ export function createObjectSealer(options: {
   let closed = false;
   function sealSlot(slot: Slot, plaintext: Uint8Array): [body: Uint8Array, tag: Uint8Array] {
     if (closed) throw new Fault('internal', 'A stored object that was closed cannot take more.');
+    if (slot.number >= SLOTS_MAX && slot.number !== DIRECTORY_SLOT)
+      throw new Fault('internal', `A stored object takes ${SLOTS_MAX} slots.`);
     const nonce = nonceOf(baseNonce, slot.number);
     monitor?.(aeadKey, nonce);
     const cipher = createCipheriv('aes-256-gcm', key, nonce);

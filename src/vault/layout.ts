@@ -21,8 +21,16 @@ function id(text: string): string {
   return text;
 }
 
+/** Eight digits: at 16 MiB a pack, 1.5 PiB in one attempt. Beyond, names would no longer sort, nor keys have six digits. */
+const ORDINAL_MAX = 99_999_999;
+
+function counted(ordinal: number): number {
+  if (Number.isInteger(ordinal) && ordinal >= 0 && ordinal <= ORDINAL_MAX) return ordinal;
+  throw new Fault('internal', 'An attempt has more objects than the format can number.');
+}
+
 const numbered = ({ runId, attempt, ordinal, sha256 }: ObjectRef) =>
-  `${id(runId)}/${attempt}/${String(ordinal).padStart(8, '0')}-${sha256}`;
+  `${id(runId)}/${attempt}/${String(counted(ordinal)).padStart(8, '0')}-${sha256}`;
 
 /** Everything that is stored for a tenant begins with this. */
 export const tenantPrefix = `${ROOT}/`;
@@ -67,10 +75,13 @@ export function keyOfObject(volumeId: string, objectKey: string): (AttemptRef & 
   return ours ? { runId, attempt, key } : null;
 }
 
+/** A pack above this is neither written nor read. */
+export const PACK_BYTES_MAX = 256 * 2 ** 20;
 /** Packs that are sealed under one data key. */
 const PACKS_PER_KEY = 1_000;
 /** The data key that a pack of this number is sealed under. */
-export const packKeyName = (ordinal: number) => `pack-${String(Math.floor(ordinal / PACKS_PER_KEY)).padStart(6, '0')}`;
+export const packKeyName = (ordinal: number) =>
+  `pack-${String(Math.floor(counted(ordinal) / PACKS_PER_KEY)).padStart(6, '0')}`;
 
 /** The run that a root's name speaks of. Throws Fault `not_found` for a name that is not one of this volume's roots. */
 export function runOfRootKey(volumeId: string, manifestKey: string): string {

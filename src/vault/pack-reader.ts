@@ -4,7 +4,7 @@ import { equalBytes, sha256 } from '../crypto/bytes.ts';
 import { type OpenedObject, openSealedObject } from '../crypto/sealed-object.ts';
 import { decode } from './codec.ts';
 import { type DirectoryEntry, headerOfTail, openDirectory } from './directory.ts';
-import { contextOf, packKey, packKeyName, type VolumeScope } from './layout.ts';
+import { contextOf, PACK_BYTES_MAX, packKey, packKeyName, type VolumeScope } from './layout.ts';
 import type { StoredBlock } from './leaf.ts';
 import type { VaultDeps } from './manifest.ts';
 import { blockId } from './pack-writer.ts';
@@ -14,8 +14,6 @@ import type { DataKeys } from './run-keys.ts';
 
 /** Bytes between two wanted blocks that are read along rather than asked around. */
 const GAP_BYTES = 256 * 1_024;
-/** A pack above this is refused: none was ever written, and nobody shall make us read one. */
-const PACK_BYTES_MAX = 256 * 2 ** 20;
 /** Packs whose keys and directory are kept: one small read and two derivations each when one falls out. */
 const OPENED_PACKS_MAX = 256;
 

@@ -12,7 +12,7 @@ import {
 } from '../crypto/sealed-object.ts';
 import { createEncoder, decode, encode } from './codec.ts';
 import { type DirectoryEntry, encodeDirectory, encodeTail } from './directory.ts';
-import { type AttemptRef, contextOf, packKey, type VolumeScope } from './layout.ts';
+import { type AttemptRef, contextOf, PACK_BYTES_MAX, packKey, type VolumeScope } from './layout.ts';
 import type { StoredBlock } from './leaf.ts';
 import { type ContainerRef, objectRefOf } from './places.ts';
 import type { BlobStore, PutOptions } from './ports.ts';
@@ -95,6 +95,7 @@ export function createPackWriter(options: PackWriterOptions) {
   const free: Uint8Array[] = [];
   const slotsMax = Math.min(PACK_SLOTS_MAX, 1 + Math.ceil(packBytes / TAG_BYTES));
   const memoryBytes = packBytes + blockBytes + slotsMax * DIRECTORY_BYTES_PER_SLOT + TAIL_BYTES;
+  if (memoryBytes > PACK_BYTES_MAX) throw new Fault('internal', 'Packs of this size would not be read again.');
   let open: OpenPack | null = null;
   let blocks = 0;
   let bytesStored = 0;

@@ -18,7 +18,9 @@ const PAIR = generateKeyPairSync('rsa', { modulusLength: 3_072 });
 const TENANT = recoveryRecipient(PAIR.publicKey.export({ type: 'spki', format: 'pem' }).toString());
 const TENANT_OPENER = recoveryOpener(PAIR.privateKey.export({ type: 'pkcs8', format: 'pem' }).toString());
 
-const IMAGE: MemoryImage = new Map(Array.from({ length: 20 }, (_, n) => [n, block(n)]));
+/** Each run's own, so that each has packs. */
+const imageOf = (runId: string): MemoryImage =>
+  new Map(Array.from({ length: 20 }, (_, n) => [n, block(n + 100 * Number(runId.slice(-1)))]));
 
 const MASTER = new Uint8Array(32).fill(1);
 
@@ -34,7 +36,7 @@ async function createVault(runIds = ['run-1', 'run-2', 'run-3'], stored?: Map<st
       manifestKeys.push(rootKey(SCOPE.volumeId, runId));
       continue;
     }
-    const source = createMemorySource({ image: IMAGE, blockBytes: BLOCK, volumeBytes: 20 * BLOCK });
+    const source = createMemorySource({ image: imageOf(runId), blockBytes: BLOCK, volumeBytes: 20 * BLOCK });
     const deps = { store, keys: old, recipients: [TENANT] };
     manifestKeys.push((await backupVolume(deps, { ...SCOPE, runId, snapshotId: runId, source })).manifestKey);
   }
@@ -52,7 +54,7 @@ async function createVault(runIds = ['run-1', 'run-2', 'run-3'], stored?: Map<st
     for (const manifestKey of manifestKeys) {
       const sink = createMemorySink({ blockBytes: BLOCK, volumeBytes: 20 * BLOCK });
       await restoreVolume({ store, keys: opener }, { ...SCOPE, manifestKey }, sink);
-      expect(contentOf(sink.image)).toEqual(contentOf(IMAGE));
+      expect(contentOf(sink.image)).toEqual(contentOf(imageOf(manifestKey)));
     }
   }
   const rotate = async (how: Rewrap = rewrap, keys: KeyObjectStore = keyStore) =>

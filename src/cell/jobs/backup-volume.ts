@@ -8,6 +8,7 @@ import type { Progress } from '../../vault/ports.ts';
 import type { PointVolume } from '../db/schema/recovery-points.ts';
 import { volumeBases } from '../db/schema/recovery-points.ts';
 import { inTenant } from '../db/tenancy.ts';
+import { whileKeyIsEnabled } from './key-watch.ts';
 import { backupLanes } from './lane-use.ts';
 import type { PointAbout, VolumeAbout } from './point-about.ts';
 import { relatedVolumes } from './related-volumes.ts';
@@ -77,12 +78,12 @@ export async function copyVolume(worker: Worker, task: VolumeTask): Promise<Poin
       about,
       lockUntil: task.lockUntil,
     };
-    const { signal, onProgress } = task;
+    const { onProgress } = task;
     const recipients = await recipientsOf(worker, connection.tenantId);
     const stored = await inVault(worker, { principal: 'writer', tenantId: connection.tenantId }, (vault) => {
       const lanes = backupLanes(worker, vault, clients, { awsRegion, snapshotId: snapshot.snapshotId });
       const deps = { ...vault, ...lanes, recipients, clock: worker.clock };
-      return backupVolume(deps, input, { signal, onProgress });
+      return whileKeyIsEnabled(worker, task.signal, (signal) => backupVolume(deps, input, { signal, onProgress }));
     });
     return {
       volumeId: volume.volumeId,

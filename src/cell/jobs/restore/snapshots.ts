@@ -7,6 +7,7 @@ import { storedBlocks } from '../../../vault/manifest.ts';
 import { BLOCK_BYTES, type Progress } from '../../../vault/ports.ts';
 import { restoreVolume } from '../../../vault/restore.ts';
 import type { PointVolume } from '../../db/schema/recovery-points.ts';
+import { whileKeyIsEnabled } from '../key-watch.ts';
 import { restoreLanes } from '../lane-use.ts';
 import { inVault } from '../vault-principals.ts';
 import { inTarget, type RestoreContext, targetKey, tokenOf } from './context.ts';
@@ -60,10 +61,11 @@ function write(
         signal,
       });
       const input = manifestOf(context, volume);
-      const options = { signal, onProgress };
       const restored = await inVault(worker, { principal: 'restorer', tenantId: row.tenantId }, (vault) => {
         const lanes = restoreLanes(worker, vault, clients, { awsRegion, snapshotId });
-        return restoreVolume({ ...vault, ...lanes }, input, sink, options);
+        return whileKeyIsEnabled(worker, signal, (enabled) =>
+          restoreVolume({ ...vault, ...lanes }, input, sink, { signal: enabled, onProgress }),
+        );
       });
       return restored.blocksWritten;
     },
