@@ -1,3 +1,5 @@
+import { createSecretKey } from 'node:crypto';
+import { Fault } from '../core/faults.ts';
 import { equalBytes, fromHex, sha256 } from '../crypto/bytes.ts';
 import { openSealedObject } from '../crypto/sealed-object.ts';
 import { damageClassOf, type DamageClass } from './damage.ts';
@@ -58,15 +60,17 @@ function slotsOf(object: NeededObject, bytes: Uint8Array, dataKey: Uint8Array, s
 /** A lane in this thread. */
 export function createVerifyLane({ store, scope, ring, series }: VerifyLaneDeps): VerifyLane {
   const packs = createPackReader({ store }, scope, ring);
+  const known = series.map(({ idKey, blockBytes }) => ({ idKey: createSecretKey(idKey), blockBytes }));
   const flying = new Set<Promise<unknown>>();
 
   function checkSlots(object: NeededObject, slots: readonly SealedBlock[]): Verdict {
-    const { idKey, blockBytes } = series[object.series] ?? { idKey: new Uint8Array(), blockBytes: 0 };
+    const its = known[object.series];
+    if (!its) throw new Fault('internal', 'A pack belongs to a lineage that nobody has told of.');
     const failed: number[] = [];
     let first: DamageClass | null = null;
     for (const block of slots) {
       try {
-        packs.open(block, idKey, blockBytes);
+        packs.open(block, its.idKey, its.blockBytes);
       } catch (error) {
         first ??= damageClassOf(error);
         failed.push(block.slot);

@@ -110,7 +110,7 @@ async function verifyDue(
     );
   } catch (error) {
     const { code } = toFault(error);
-    if (code === 'stale_claim' || code === 'aborted') return;
+    if (code === 'stale_claim' || code === 'aborted' || options.signal.aborted) return;
     worker.log.log('warn', 'vault_verification.failed', { tenantId, volumeId, kind, code }, error);
   } finally {
     over.abort();
