@@ -2,6 +2,7 @@ import { DecryptCommand, DescribeKeyCommand, GenerateDataKeyCommand, type KMSCli
 import { Fault, isFault } from '../core/faults.ts';
 import { type KeyContext, type KeyOpener, type KeyService, RECIPIENT } from '../vault/ports.ts';
 import { toAwsFault } from './faults.ts';
+import { regionOfKey } from './kms-arn.ts';
 
 /** The cell's own key: when it refuses, that is ours to mend. */
 export function keyFault(error: unknown, doing: string, awsRegion: string): Fault {
@@ -22,12 +23,30 @@ export const contextOf = ({ cell, tenant, volume, run, purpose }: KeyContext) =>
 /**
  * KMS as the engine's key service. The context is authenticated: a wrapped key opens for its own tenant, volume, run and
  * purpose only. `KeyId` is named on opening too, so that a blob of another key of ours is refused.
+ *
+ * @param former keys that open what they once wrapped, until all of it is wrapped anew
  */
-export function openKeyService(kms: KMSClient, keyArn: string, awsRegion: string): KeyService {
+export function openKeyService(
+  kms: KMSClient,
+  keyArn: string,
+  awsRegion: string,
+  former: readonly string[] = [],
+): KeyService {
+  const ours = [keyArn, ...former];
+  async function decrypt(KeyId: string, wrapped: Uint8Array, context: KeyContext): Promise<Uint8Array> {
+    try {
+      const opened = await kms.send(
+        new DecryptCommand({ KeyId, CiphertextBlob: wrapped, EncryptionContext: contextOf(context) }),
+      );
+      return opened.Plaintext ?? new Uint8Array();
+    } catch (error) {
+      throw keyFault(error, 'open a data key', awsRegion);
+    }
+  }
   return {
     recipient: { kind: RECIPIENT.cell, name: keyArn },
     // A copy elsewhere is opened with that region's key: whichever kind it was wrapped as, its ARN is its own.
-    opens: ({ kind, name }) => kind !== RECIPIENT.tenant && name === keyArn,
+    opens: ({ kind, name }) => kind !== RECIPIENT.tenant && ours.includes(name),
     async generate(context) {
       try {
         const made = await kms.send(
@@ -38,21 +57,20 @@ export function openKeyService(kms: KMSClient, keyArn: string, awsRegion: string
         throw keyFault(error, 'make a data key', awsRegion);
       }
     },
-    async unwrap(wrapped, context) {
-      try {
-        const opened = await kms.send(
-          new DecryptCommand({ KeyId: keyArn, CiphertextBlob: wrapped, EncryptionContext: contextOf(context) }),
-        );
-        return opened.Plaintext ?? new Uint8Array();
-      } catch (error) {
-        throw keyFault(error, 'open a data key', awsRegion);
+    async unwrap(wrapped, context, _label, name) {
+      let failure: unknown = new Fault('wrong_key', 'A stored key was not sealed for a key of this cell.');
+      for (const arn of ours.filter((one) => name === undefined || one === name)) {
+        try {
+          return await decrypt(arn, wrapped, context);
+        } catch (error) {
+          if (!isFault(error, 'wrong_key')) throw error;
+          failure = error;
+        }
       }
+      throw failure;
     },
   };
 }
-
-/** Region and account of a KMS key are the fourth and fifth part of its ARN. */
-const KMS_KEY = /^arn:[a-z-]+:kms:([a-z0-9-]+):\d{12}:key\//;
 
 /**
  * Opens what any key of KMS has wrapped that the credentials behind `kmsOf` may use: for a reader who does not know the keys of a
@@ -61,7 +79,6 @@ const KMS_KEY = /^arn:[a-z-]+:kms:([a-z0-9-]+):\d{12}:key\//;
  * @param kmsOf throws Fault `residency_violation` for such a region
  */
 export function openAnyKey(kmsOf: (cell: string, awsRegion: string) => KMSClient): KeyOpener {
-  const regionOfKey = (arn: string) => KMS_KEY.exec(arn)?.[1];
   return {
     opens: ({ kind, name }) => kind !== RECIPIENT.tenant && regionOfKey(name) !== undefined,
     async unwrap(wrapped, context, _label, name) {

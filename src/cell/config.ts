@@ -3,7 +3,9 @@ import { z } from 'zod';
 import { regionOf } from '../../regions/index.ts';
 import type { Region } from '../../regions/types.ts';
 import { type Endpoints, endpointsFrom } from '../aws/endpoints.ts';
+import { regionOfKey } from '../aws/kms-arn.ts';
 import type { VerifyingKey } from '../core/http-signature.ts';
+import { isInJurisdiction } from '../core/residency.ts';
 
 const PEPPER_BYTES_MIN = 32;
 
@@ -44,8 +46,9 @@ const json = <T extends z.ZodType>(schema: T) =>
     })
     .pipe(schema);
 const arn = text.regex(/^arn:[a-z-]+:/, 'must be an ARN');
+const keyArn = text.refine((value) => regionOfKey(value) !== undefined, 'must be the ARN of a KMS key (not an alias)');
 
-const schema = z.object({
+const settings = z.object({
   CELL: region,
   LISTEN_HOST: text.default('127.0.0.1'),
   LISTEN_PORT: z.coerce.number().int().min(0).max(65_535),
@@ -68,6 +71,13 @@ const schema = z.object({
   ROUTER_PUBLIC_KEY_FILE: publicKey.optional(),
   DATA_KEY_ARN: arn,
   TOKEN_KEY_ARN: arn,
+  /** Data keys that came before, separated by commas, while what they wrapped is wrapped anew. */
+  FORMER_DATA_KEY_ARNS: text
+    .transform((list) => list.split(',').map((one) => one.trim()))
+    .pipe(z.array(keyArn))
+    .default([]),
+  /** A key in another AWS region of the jurisdiction, for which each data key is wrapped too. */
+  RECOVERY_KEY_ARN: keyArn.optional(),
   VAULT_BUCKET: text,
   VAULT_BUCKET_OWNER: z.string().regex(/^\d{12}$/),
   CONNECTOR_ROLE_ARN: arn,
@@ -80,6 +90,15 @@ const schema = z.object({
   /** How fast the vault is read to verify it: MiB a second, of each process. */
   VERIFY_MIB_PER_SEC: z.coerce.number().min(1).default(64),
   LOG_LEVEL: z.enum(['debug', 'info', 'warn', 'error']).default('info'),
+});
+
+/** The recovery region is another one, so that one region's failure leaves a key; and it is inside, so that none leaves. */
+const schema = settings.superRefine(({ CELL, RECOVERY_KEY_ARN }, context) => {
+  if (RECOVERY_KEY_ARN === undefined) return;
+  const awsRegion = regionOfKey(RECOVERY_KEY_ARN) ?? '';
+  const wrong = (message: string) => context.addIssue({ code: 'custom', path: ['RECOVERY_KEY_ARN'], message });
+  if (!isInJurisdiction(CELL, awsRegion)) wrong(`${awsRegion} is outside ${CELL.jurisdiction.name}`);
+  if (awsRegion === CELL.homeAwsRegion) wrong(`must be in another AWS region than ${awsRegion}, the cell's own`);
 });
 
 export type CellConfig = z.infer<typeof schema> & { endpoints: Endpoints };

@@ -73,6 +73,8 @@ export async function startWorkerTier(config: CellConfig, log: Logger, clock: Cl
     bucket: config.VAULT_BUCKET,
     bucketOwner: config.VAULT_BUCKET_OWNER,
     dataKeyArn: config.DATA_KEY_ARN,
+    formerDataKeyArns: config.FORMER_DATA_KEY_ARNS,
+    recoveryKeyArn: config.RECOVERY_KEY_ARN,
   };
   const threads = config.COPY_THREADS ?? availableParallelism();
   const lanes = threads === 0 ? null : createLanePool({ region, endpoints, count: threads });

@@ -119,8 +119,8 @@ export type KeyService = KeyOpener & {
   /** As which recipient it is named beside a key that it has wrapped. */
   readonly recipient: { readonly kind: number; readonly name: string };
   generate(context: KeyContext): Promise<{ key: Uint8Array; wrapped: Uint8Array }>;
-  /** As an opener's: the context is all that a key service binds a key to. */
-  unwrap(wrapped: Uint8Array, context: KeyContext): Promise<Uint8Array>;
+  /** As an opener's: the context is all that a key service binds a key to. Without `name`, whichever of its keys opens it. */
+  unwrap(wrapped: Uint8Array, context: KeyContext, label?: Uint8Array, name?: string): Promise<Uint8Array>;
 };
 
 /** Somebody else for whom every data key is wrapped too: the recovery region, or the tenant's own recovery key. */

@@ -113,3 +113,25 @@ test('keys of KMS are wrapped anew for another key of KMS: with the old one disa
   const closed = restoreVolume({ store: memory, keys: old.service }, { ...SCOPE, manifestKey }, sink);
   await expect(closed).rejects.toMatchObject({ code: 'key_unavailable' });
 });
+
+test('while keys are wrapped anew, the key service opens what the former key has wrapped, and makes keys under the new one', async () => {
+  const tenant = await openTenant();
+  const [old, next, third] = [await tenant.newKey(), await tenant.newKey(), await tenant.newKey()];
+  const context = { cell: 'eu', tenant: 't', volume: 'v', run: 'r', purpose: 'pack' } as const;
+  const both = openKeyService(tenant.kms, next.keyArn, REGION, [old.keyArn]);
+  const label = new Uint8Array();
+  for (const { service, keyArn } of [old, next]) {
+    const { key, wrapped } = await service.generate(context);
+    expect(both.opens({ kind: RECIPIENT.cell, name: keyArn })).toBe(true);
+    expect(await both.unwrap(wrapped, context, label, keyArn)).toEqual(key);
+    expect(await both.unwrap(wrapped, context)).toEqual(key); // An instance's configuration does not say which key it was.
+    await expect(both.unwrap(wrapped, { ...context, tenant: 'u' })).rejects.toMatchObject({ code: 'wrong_key' });
+  }
+  const made = await both.generate(context);
+  expect(both.recipient.name).toBe(next.keyArn);
+  expect(await next.service.unwrap(made.wrapped, context)).toEqual(made.key);
+  const foreign = await third.service.generate(context);
+  expect(both.opens({ kind: RECIPIENT.cell, name: third.keyArn })).toBe(false);
+  for (const name of [third.keyArn, undefined])
+    await expect(both.unwrap(foreign.wrapped, context, label, name)).rejects.toMatchObject({ code: 'wrong_key' });
+});

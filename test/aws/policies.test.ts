@@ -161,7 +161,7 @@ describe('a session policy', () => {
     );
   });
 
-  test('of a principal of the vault is within 2,048 characters, with two data keys at once', () => {
+  test('of a principal of the vault is within 2,048 characters, with two data keys at once and a recovery region’s', () => {
     const arn = 'arn:aws-us-gov:kms:us-gov-west-1:111111111111:key/mrk-1234567890abcdef1234567890abcdef';
     const account = {
       partition: 'aws-us-gov',
@@ -169,6 +169,7 @@ describe('a session policy', () => {
       awsAccountId: '111111111111',
       bucket: 'x'.repeat(63),
       dataKeyArns: [arn, arn],
+      recoveryKeyArn: arn,
     };
     for (const principal of VAULT_PRINCIPALS) {
       const policy = vaultSessionPolicy(principal, account, 'ten_abcdefghijklmnop_01k9wq3v7hr2m5c8d4x6z0abcd');

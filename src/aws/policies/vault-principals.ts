@@ -17,6 +17,8 @@ export type VaultAccount = {
   bucket: string;
   /** The data keys: more than one while key objects are wrapped anew. */
   dataKeyArns: readonly string[];
+  /** The key in the recovery region that each data key is wrapped for too. */
+  recoveryKeyArn?: string | undefined;
 };
 
 /** How far a document reaches: a role's to every tenant, a session's to one. */
@@ -60,16 +62,20 @@ const lock = (reach: Reach) =>
     NumericLessThanEquals: { 's3:object-lock-remaining-retention-days': String(LOCK_DAYS_MAX) },
   });
 
-/** The data keys, for these purposes of this tenant's keys. */
-const keys = (reach: Reach, actions: readonly string[], purposes: readonly string[]) =>
+/** Keys of KMS (the data keys, where none are named), for these purposes of this tenant's keys. */
+const keys = (reach: Reach, actions: readonly string[], purposes: readonly string[], arns = reach.dataKeyArns) =>
   allow(
     actions.map((name) => `kms:${name}`),
-    reach.dataKeyArns,
+    arns,
     {
       StringEquals: { 'kms:EncryptionContext:cell': reach.cell, 'kms:EncryptionContext:purpose': purposes },
       StringLike: { 'kms:EncryptionContext:tenant': reach.tenant },
     },
   );
+
+/** The recovery region's key, where there is one. */
+const recoveryKey = (reach: Reach, ...actions: readonly string[]) =>
+  reach.recoveryKeyArn === undefined ? [] : [keys(reach, actions, ['pack', 'index'], [reach.recoveryKeyArn])];
 
 const RIGHTS: Record<VaultPrincipal, (reach: Reach) => Statement[]> = {
   /**
@@ -83,6 +89,7 @@ const RIGHTS: Record<VaultPrincipal, (reach: Reach) => Statement[]> = {
     list(reach),
     keys(reach, ['GenerateDataKey'], ['pack', 'index', 'configuration']),
     keys(reach, ['Decrypt'], ['index']),
+    ...recoveryKey(reach, 'Encrypt'),
   ],
   restorer: (reach) => [
     allow('s3:GetObject', objects(reach, ...ALL)),
@@ -110,6 +117,7 @@ const RIGHTS: Record<VaultPrincipal, (reach: Reach) => Statement[]> = {
     list(reach),
     list(reach, 's3:ListBucketVersions'),
     keys(reach, ['Decrypt', 'Encrypt'], ['pack', 'index']),
+    ...recoveryKey(reach, 'Decrypt', 'Encrypt'),
   ],
 };
 

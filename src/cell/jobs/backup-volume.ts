@@ -79,9 +79,10 @@ export async function copyVolume(worker: Worker, task: VolumeTask): Promise<Poin
       lockUntil: task.lockUntil,
     };
     const { onProgress } = task;
-    const recipients = await recipientsOf(worker, connection.tenantId);
+    const tenants = await recipientsOf(worker, connection.tenantId);
     const stored = await inVault(worker, { principal: 'writer', tenantId: connection.tenantId }, (vault) => {
       const lanes = backupLanes(worker, vault, clients, { awsRegion, snapshotId: snapshot.snapshotId });
+      const recipients = [...vault.recipients, ...tenants];
       const deps = { ...vault, ...lanes, recipients, clock: worker.clock };
       return whileKeyIsEnabled(worker, task.signal, (signal) => backupVolume(deps, input, { signal, onProgress }));
     });

@@ -5,7 +5,7 @@ import { tenants } from '../db/schema/tenants.ts';
 import { inTenant } from '../db/tenancy.ts';
 import type { Worker } from './worker.ts';
 
-/** For whom, beside the cell's own key, the data keys of a run that begins now are wrapped: the tenant's recovery key, if set. */
+/** For whom the tenant wants the data keys of a run that begins now to be wrapped: its recovery key, if set. */
 export async function recipientsOf({ db }: Pick<Worker, 'db'>, tenantId: string): Promise<KeyRecipient[]> {
   const [tenant] = await inTenant(db, tenantId, (tx) =>
     tx.select({ recoveryKey: tenants.recoveryKey }).from(tenants).where(eq(tenants.tenantId, tenantId)),

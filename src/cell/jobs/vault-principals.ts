@@ -1,5 +1,7 @@
-import { createAwsClients } from '../../aws/clients.ts';
+import { type AwsClients, createAwsClients } from '../../aws/clients.ts';
+import { regionOfKey } from '../../aws/kms-arn.ts';
 import { openKeyService } from '../../aws/kms-keys.ts';
+import { kmsRecipient } from '../../aws/kms-recipient.ts';
 import {
   type ServicePrincipal,
   type VaultAccount,
@@ -9,6 +11,7 @@ import {
 import { openLockStore } from '../../aws/s3-lock-store.ts';
 import { openBlobStore } from '../../aws/s3-store.ts';
 import { sessionName, vaultSession } from '../../aws/sessions.ts';
+import { type KeyRecipient, RECIPIENT } from '../../vault/ports.ts';
 import type { TenantVault, Worker } from './worker.ts';
 
 /** What of a worker it takes to become one of the vault's principals. */
@@ -22,8 +25,16 @@ function accountOf({ region, vault }: VaultUser): VaultAccount {
     cell,
     awsAccountId: vault.bucketOwner,
     bucket: vault.bucket,
-    dataKeyArns: [vault.dataKeyArn],
+    dataKeyArns: [vault.dataKeyArn, ...(vault.formerDataKeyArns ?? [])],
+    recoveryKeyArn: vault.recoveryKeyArn,
   };
+}
+
+/** The recovery region's key as somebody to wrap for. Throws Fault `residency_violation` for one outside the jurisdiction. */
+function recoveryRegion(aws: AwsClients, keyArn: string | undefined): KeyRecipient[] {
+  if (keyArn === undefined) return [];
+  const awsRegion = regionOfKey(keyArn) ?? '';
+  return [kmsRecipient(aws.for(awsRegion).kms, { kind: RECIPIENT.recoveryRegion, keyArn, awsRegion })];
 }
 
 /**
@@ -43,7 +54,7 @@ export async function inVault<T>(
     policy: vaultSessionPolicy(principal, account, tenantId),
     awsRegion,
   });
-  const { bucket, bucketOwner, dataKeyArn } = worker.vault;
+  const { bucket, bucketOwner, dataKeyArn, formerDataKeyArns, recoveryKeyArn } = worker.vault;
   const place = { bucket, expectedBucketOwner: bucketOwner, prefix: `t/${tenantId}/`, awsRegion };
   const aws = createAwsClients({ region, credentials, endpoints });
   const clients = aws.for(awsRegion);
@@ -52,7 +63,8 @@ export async function inVault<T>(
       place,
       credentials: () => clients.s3.config.credentials(),
       store: openBlobStore(clients, place),
-      keys: openKeyService(clients.kms, dataKeyArn, awsRegion),
+      keys: openKeyService(clients.kms, dataKeyArn, awsRegion, formerDataKeyArns),
+      recipients: recoveryRegion(aws, recoveryKeyArn),
       locks: openLockStore(clients.s3, place),
     });
   } finally {

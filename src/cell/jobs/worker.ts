@@ -10,7 +10,7 @@ import { type AssumableRole, customerSession, sessionName } from '../../aws/sess
 import type { Clock } from '../../core/clock.ts';
 import { Fault } from '../../core/faults.ts';
 import type { Logger } from '../../core/log.ts';
-import type { BlobStore, KeyService, LockStore } from '../../vault/ports.ts';
+import type { BlobStore, KeyRecipient, KeyService, LockStore } from '../../vault/ports.ts';
 import type { Database } from '../db/client.ts';
 import type { connections } from '../db/schema/connections.ts';
 import type { LanePool } from '../lanes/pool.ts';
@@ -28,7 +28,15 @@ export type Worker = {
   /** Clients as the worker tier itself; customers' accounts are reached through sessions only. */
   aws: AwsClients;
   endpoints: Endpoints;
-  vault: { bucket: string; bucketOwner: string; dataKeyArn: string };
+  vault: {
+    bucket: string;
+    bucketOwner: string;
+    dataKeyArn: string;
+    /** Data keys that came before it, while not everything is wrapped anew. */
+    formerDataKeyArns?: readonly string[];
+    /** The key in the recovery region, for which each data key is wrapped too. */
+    recoveryKeyArn?: string | undefined;
+  };
   /** Threads that copy blocks. Null: this thread copies them itself. */
   lanes: LanePool | null;
 };
@@ -119,6 +127,8 @@ async function inRole<T>(
 export type TenantVault = {
   store: BlobStore;
   keys: KeyService;
+  /** Whom the cell wraps each data key for, beside its own key: the recovery region. */
+  recipients: readonly KeyRecipient[];
   locks: LockStore;
   place: StorePlace;
   credentials: () => Promise<AwsCredentials>;
