@@ -7,7 +7,7 @@ import { openKeyObject } from '../../src/vault/key-object.ts';
 import { recoveryRecipient } from '../../src/vault/keys-file.ts';
 import { createMemoryKeys, createMemorySource, createMemoryStore, type MemoryImage } from '../../src/vault/memory.ts';
 import { RECIPIENT } from '../../src/vault/ports.ts';
-import { executePrune, planPrune } from '../../src/vault/prune.ts';
+import { planCollection } from '../../src/vault/gc/plan.ts';
 
 export const BLOCK = 512;
 export const SCOPE = { cell: 'eu', tenantId: 'ten_eu_0000000000000000000000000a', volumeId: 'vol-0123456789abcdef0' };
@@ -127,8 +127,18 @@ async function chain(): Promise<Repository> {
   }
   const made = await backUp('chain', images, false);
   const points = made.points.filter((_, n) => n % 2 === 0);
-  const manifestKeysToKeep = points.map(({ runId }) => `v1/${SCOPE.volumeId}/roots/${runId}`);
-  await executePrune(await planPrune(made, { ...SCOPE, manifestKeysToKeep, openRunIds: [] }), made.store);
+  const manifestKeys = points.map(({ runId }) => `v1/${SCOPE.volumeId}/roots/${runId}`);
+  const state = {
+    deletedRoots: [],
+    openRunIds: [],
+    condemnations: [],
+    doomed: [],
+    longestJobMs: 0,
+    packsAllowed: () => 0,
+  };
+  const kept = [{ volumeId: SCOPE.volumeId, manifestKeys }];
+  const { condemn } = await planCollection(made, SCOPE, async () => ({ ...state, kept }));
+  await made.store.delete(condemn.map(({ key }) => key));
   return { ...made, points };
 }
 

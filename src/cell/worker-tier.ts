@@ -4,12 +4,13 @@ import { checkKey } from '../aws/kms-keys.ts';
 import { checkBucket } from '../aws/s3-store.ts';
 import { callerAccount } from '../aws/sessions.ts';
 import { type Clock, systemClock } from '../core/clock.ts';
-import { isFault } from '../core/faults.ts';
+import { isFault, toFault } from '../core/faults.ts';
 import type { Logger } from '../core/log.ts';
 import type { CellConfig } from './config.ts';
 import { openDatabase } from './db/client.ts';
 import { backupKind } from './jobs/backup.ts';
 import { discoverInstances } from './jobs/discover.ts';
+import { collectDue } from './jobs/garbage/collect.ts';
 import { openQueue } from './jobs/queue.ts';
 import { restoreKind } from './jobs/restore/job.ts';
 import { applyRetention, instancesWithPoints } from './jobs/retention.ts';
@@ -45,9 +46,14 @@ function repeat(
   return turn();
 }
 
+/** What of one instance or volume cannot be done now does not hold up the others: the next turn tries again. */
 async function retainAll(worker: Worker): Promise<void> {
   for (const tenantId of await tenantIds(worker)) {
-    for (const instance of await instancesWithPoints(worker, tenantId)) await applyRetention(worker, instance);
+    for (const instance of await instancesWithPoints(worker, tenantId))
+      await applyRetention(worker, instance).catch((error: unknown) =>
+        worker.log.log('warn', 'retention.failed', { ...instance, code: toFault(error).code }, error),
+      );
+    await collectDue(worker, tenantId);
   }
 }
 

@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { recoveryPoints } from '../../src/cell/db/schema/recovery-points.ts';
 import { inTenant } from '../../src/cell/db/tenancy.ts';
 import { isDue, renewLocks } from '../../src/cell/jobs/renew-locks.ts';
+import { collectDue } from '../../src/cell/jobs/garbage/collect.ts';
 import { applyRetention } from '../../src/cell/jobs/retention.ts';
 import { inVault } from '../../src/cell/jobs/vault-principals.ts';
 import { lockDemanded } from '../../src/vault/locks/generations.ts';
@@ -129,8 +130,13 @@ test('a locked point is held by S3 against everybody, and goes by retention when
   await backUp({ keepLast: 1 });
   await retain(8);
   expect((await points()).map(({ id }) => id)).not.toContain(point.id);
-  const current = (await locks()).map(({ key }) => `t/${tenantId}/${key}`);
-  expect(current).not.toContain(pack?.Key);
+  // It is garbage now, and waits: three days, and until its own lock ends, with its generation.
+  const afterCollection = async (days: number) => {
+    await collectDue({ ...world.worker, clock: later(days) }, tenantId);
+    return (await locks()).map(({ key }) => `t/${tenantId}/${key}`);
+  };
+  expect(await afterCollection(12)).toContain(pack?.Key);
+  expect(await afterCollection(60)).not.toContain(pack?.Key);
   const isThere = async () => (await versions()).some(({ Key }) => Key === pack?.Key);
   expect(await isThere()).toBe(true);
   await fetch(`${world.sandbox.url}/_sandbox/clock`, {

@@ -27,7 +27,7 @@ const AWS_REGION = 'eu-central-1';
 export const CELL_ACCOUNT = '111111111112';
 
 /** A sandbox AWS, the EU cell on a real PostgreSQL, and its worker, whose jobs run when a test says so. */
-export async function openWorld({ copyThreads = 0 } = {}) {
+export async function openWorld({ copyThreads = 0, clock = systemClock } = {}) {
   const region = regionOf('eu');
   if (!region) throw new Error('no eu');
   const dir = mkdtempSync(join(tmpdir(), 'e2e-'));
@@ -55,7 +55,7 @@ export async function openWorld({ copyThreads = 0 } = {}) {
   const worker: Worker = {
     region,
     db: cell.database.worker,
-    clock: systemClock,
+    clock,
     log: createLogger({ level: 'error' }),
     enqueue: async (_tx, job) => void waiting.push(job),
     aws: createAwsClients({ region, credentials, endpoints }),
@@ -154,8 +154,8 @@ export async function openWorld({ copyThreads = 0 } = {}) {
     /** One slot of the tenant's schedule: what the scheduler starts when it is due, run at once. */
     async scheduled(tenant: Tenant) {
       slot += 1;
-      const clock = { ...systemClock, now: () => new Date(Date.now() + slot * 60_000) };
-      await startDueRules({ ...worker, clock }, tenant.tenantId);
+      const ahead = { ...clock, now: () => new Date(clock.now().getTime() + slot * 60_000) };
+      await startDueRules({ ...worker, clock: ahead }, tenant.tenantId);
       for (const job of waiting.splice(0)) await handle(job);
     },
     async close() {

@@ -2,8 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { backupVolume } from '../../src/vault/backup.ts';
 import { readManifest } from '../../src/vault/manifest.ts';
 import { createMemorySource, type MemoryImage } from '../../src/vault/memory.ts';
-import { executePrune, planPrune } from '../../src/vault/prune.ts';
 import { BLOCK, block, contentOf, createVault, SCOPE } from './fixture.ts';
+import { pruneAtOnce } from './prune-at-once.ts';
 
 const filled = (count: number, seed = 0) =>
   new Map(Array.from({ length: count }, (_, n) => [n, block(seed + n)] as const));
@@ -37,11 +37,21 @@ describe('equal blocks', () => {
     const image = filled(1_100);
     await vault.backup(image, { runId: 'run-1', blocks: 4_096 });
     const other = await vault.backup(filled(10, 9_000), { runId: 'run-2', blocks: 4_096 });
-    const input = { ...SCOPE, manifestKeysToKeep: [other.manifestKey], openRunIds: [] };
-    await executePrune(await planPrune(vault.deps, input), vault.store);
+    await pruneAtOnce(vault.deps, [other.manifestKey]);
     const again = await vault.backup(image, { runId: 'run-3', blocks: 4_096 });
     expect(again.blocksStored).toBe(1_100);
     expect(contentOf((await vault.restore(again.manifestKey)).image)).toEqual(contentOf(image));
+  });
+
+  test('whose packs are condemned are stored again', async () => {
+    const vault = createVault();
+    const image = filled(20);
+    const tuning = { changesPerDedupPage: 1 };
+    await vault.backup(image, { runId: 'run-1' });
+    const condemned = new Set(vault.store.objects.keys());
+    const again = await vault.backup(image, { runId: 'run-2', condemned, tuning });
+    expect(again.blocksStored).toBe(20);
+    expect((await vault.backup(image, { runId: 'run-3', condemned, tuning })).blocksStored).toBe(0);
   });
 
   test('of another volume have other ids: nothing is shared between volumes', async () => {

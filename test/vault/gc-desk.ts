@@ -1,7 +1,7 @@
 import { Fault } from '../../src/core/faults.ts';
 import { type Condemnation, type Garbage, isPack } from '../../src/vault/gc/condemned.ts';
 import type { CollectionLedger } from '../../src/vault/gc/execute.ts';
-import type { VolumeState } from '../../src/vault/gc/plan.ts';
+import type { VolumeState } from '../../src/vault/gc/state.ts';
 import { rootKey } from '../../src/vault/layout.ts';
 import { SCOPE } from './fixture.ts';
 

@@ -148,7 +148,8 @@ export function createGcWorld(options: { longestJobMs?: number } = {}) {
           claimed = desk.claim(packsAllowed);
           return claimed.state;
         };
-        const deps = { ...vault.deps, clock, lockedUntilMs, store: gated(gate, ['list']) };
+        const locksOf = { lockedUntil: async (key: string) => new Date(lockedUntilMs(key)) };
+        const deps = { ...vault.deps, clock, locks: locksOf, store: gated(gate, ['list']) };
         const plan = await planCollection(deps, SCOPE, readState);
         const { ledger, state } = claimed!;
         const decided = new Set(state.doomed.map(({ key }) => key));

@@ -1,10 +1,12 @@
 import { describe, expect, test } from 'vitest';
 import { isFault } from '../../src/core/faults.ts';
-import { newId } from '../../src/core/ids.ts';
+import { newId, timeOfId } from '../../src/core/ids.ts';
 import { CONDEMNED, type Condemnation } from '../../src/vault/gc/condemned.ts';
 import { markVolume } from '../../src/vault/gc/mark.ts';
 import { createObjectMarks } from '../../src/vault/gc/object-marks.ts';
-import { planCollection, SAFETY, type VolumeState } from '../../src/vault/gc/plan.ts';
+import { SAFETY } from '../../src/vault/gc/judge.ts';
+import { planCollection } from '../../src/vault/gc/plan.ts';
+import type { VolumeState } from '../../src/vault/gc/state.ts';
 import { planSweep, type SweepInput } from '../../src/vault/gc/sweep.ts';
 import { rootKey } from '../../src/vault/layout.ts';
 import { block, createVault, SCOPE, type Vault } from './fixture.ts';
@@ -29,7 +31,7 @@ function sweep(change: Partial<SweepInput>) {
     now: at(1_000),
     longestJobMs: 0,
     packsAllowed: Number.POSITIVE_INFINITY,
-    lockedUntilMs: () => 0,
+    lockedUntil: new Map(),
     ...change,
   });
 }
@@ -41,7 +43,8 @@ describe('what is condemned is deleted', () => {
     expect(sweep({ now: at(99), longestJobMs: 50 * HOUR }).wait).toMatchObject([{ why: 'too_young' }]);
     expect(sweep({ now: at(100), longestJobMs: 50 * HOUR }).delete).toEqual([pack(0)]);
     expect(sweep({ now: at(-24) }).wait).toMatchObject([{ why: 'too_young' }]);
-    expect(CONDEMNED).toEqual({ atLeastMs: 72 * HOUR, longestJobs: 2 });
+    expect(sweep({ now: at(60 * 24), longestJobMs: 9_000 * HOUR }).delete).toEqual([pack(0)]);
+    expect(CONDEMNED).toMatchObject({ atLeastMs: 72 * HOUR, longestJobs: 2 });
   });
 
   test('never while a run is open that was open then, however far the clock jumps', () => {
@@ -60,7 +63,7 @@ describe('what is condemned is deleted', () => {
 
   test('never while it is locked, and never when it is needed again: then it is released', () => {
     const until = at(2_000);
-    expect(sweep({ lockedUntilMs: () => until.getTime() }).wait).toMatchObject([
+    expect(sweep({ lockedUntil: new Map([[pack(0).key, until]]) }).wait).toMatchObject([
       { why: 'locked', until: until.toISOString() },
     ]);
     expect(sweep({ needs: () => true })).toEqual({ delete: [], release: [pack(0)], wait: [] });
@@ -240,4 +243,9 @@ describe('marks', () => {
     expect([...marks.missing()].length).toBe(99_999);
     expect([...marks.packs()].every(({ slots }) => slots === 4)).toBe(true);
   });
+});
+
+test('an id tells when it was made', () => {
+  expect(timeOfId(newId('run', 'eu', DAY_ONE))).toEqual(DAY_ONE);
+  expect(timeOfId('run-1')).toBeNull();
 });

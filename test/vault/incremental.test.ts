@@ -4,8 +4,8 @@ import type { MemoryImage } from '../../src/vault/memory.ts';
 import { createManifestReader } from '../../src/vault/manifest.ts';
 import { LEAF_BLOCKS } from '../../src/vault/leaf.ts';
 import { NODE_LEAVES } from '../../src/vault/node.ts';
-import { executePrune, planPrune } from '../../src/vault/prune.ts';
 import { BLOCK, block, contentOf, createVault, noise, SCOPE, zeros } from './fixture.ts';
+import { pruneAtOnce } from './prune-at-once.ts';
 
 const filled = (count: number): Map<number, Uint8Array> =>
   new Map(Array.from({ length: count }, (_, n) => [n, block(n)]));
@@ -181,11 +181,8 @@ describe('random histories', () => {
           points.push({ manifestKey, snapshotId, image: frozen });
           if (keepLast !== null) {
             points = points.slice(-keepLast);
-            const manifestKeysToKeep = points.map((point) => point.manifestKey);
-            await executePrune(
-              await planPrune(vault.deps, { ...SCOPE, manifestKeysToKeep, openRunIds: [] }),
-              vault.store,
-            );
+            const keep = points.map((point) => point.manifestKey);
+            await pruneAtOnce(vault.deps, keep);
           }
         }
         for (const point of points)

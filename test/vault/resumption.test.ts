@@ -5,8 +5,8 @@ import { checkpointEvery } from '../../src/vault/checkpoint.ts';
 import { checkpointsPrefix, rootKey } from '../../src/vault/layout.ts';
 import { createManifestReader } from '../../src/vault/manifest.ts';
 import { createMemorySource, type MemoryImage } from '../../src/vault/memory.ts';
-import { executePrune, planPrune } from '../../src/vault/prune.ts';
 import { BLOCK, block, contentOf, createVault, SCOPE, type Vault } from './fixture.ts';
+import { pruneAtOnce } from './prune-at-once.ts';
 
 const BLOCKS = 1_400; // Two leaves: a checkpoint comes in the middle of one.
 const EVERY = 200;
@@ -90,12 +90,7 @@ describe.each<Run>([
     expect(new Set([inventory, ...resumed].map(({ attempt }) => attempt)).size).toBe(2);
     const packs = [...vault.store.objects.keys()].filter((key) => key.includes('/packs/run-2/'));
     expect(inventory.packs + (resumed[0]?.packs ?? 0)).toBeLessThanOrEqual(packs.length);
-    const plan = await planPrune(vault, {
-      ...SCOPE,
-      manifestKeysToKeep: [manifestKey, ...(base ? [base.manifestKey] : [])],
-      openRunIds: [],
-    });
-    await executePrune(plan, vault.store);
+    await pruneAtOnce(vault, [manifestKey, ...(base ? [base.manifestKey] : [])]);
     expect(checkpointsOf(vault)).toEqual([]);
     expect(contentOf((await vault.restore(manifestKey)).image)).toEqual(contentOf(image));
   });

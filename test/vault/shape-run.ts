@@ -2,9 +2,9 @@ import { equalBytes } from '../../src/crypto/bytes.ts';
 import { type BackupDeps, backupVolume } from '../../src/vault/backup.ts';
 import { createMemorySink, createMemorySource, type MemoryImage } from '../../src/vault/memory.ts';
 import type { BlockSink, BlockSource } from '../../src/vault/ports.ts';
-import { executePrune, planPrune } from '../../src/vault/prune.ts';
 import { type RestoreDeps, restoreVolume } from '../../src/vault/restore.ts';
 import { createVault, SCOPE, type Vault } from './fixture.ts';
+import { pruneAtOnce } from './prune-at-once.ts';
 import type { Image, Shape } from './shapes.ts';
 
 /** Where blocks are copied: in this thread, or in lanes that a test opens. */
@@ -54,8 +54,8 @@ async function makePoints(vault: Vault, shape: Shape, through: Through) {
   const left = points.filter(({ manifestKey }) => vault.store.objects.has(manifestKey));
   const kept = keeps ? left.filter((_, n) => keeps(n)) : left;
   if (keeps) {
-    const manifestKeysToKeep = kept.map(({ manifestKey }) => manifestKey);
-    await executePrune(await planPrune(vault.deps, { ...SCOPE, manifestKeysToKeep, openRunIds: [] }), vault.store);
+    const keep = kept.map(({ manifestKey }) => manifestKey);
+    await pruneAtOnce(vault.deps, keep);
   }
   return { points: kept, told };
 }

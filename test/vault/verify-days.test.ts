@@ -3,7 +3,6 @@ import { describe, expect, test } from 'vitest';
 import type { Clock } from '../../src/core/clock.ts';
 import { newId } from '../../src/core/ids.ts';
 import type { MemoryImage } from '../../src/vault/memory.ts';
-import { executePrune, planPrune } from '../../src/vault/prune.ts';
 import { openVerification } from '../../src/vault/verify.ts';
 import {
   afterObject,
@@ -15,6 +14,7 @@ import {
   type VerifyCursor,
 } from '../../src/vault/verify-cursor.ts';
 import { block, createVault, noise, SCOPE } from './fixture.ts';
+import { pruneAtOnce } from './prune-at-once.ts';
 import { readOnly } from './verify-fixture.ts';
 
 const DAY_MS = 86_400_000;
@@ -141,10 +141,7 @@ function createHistory(seed: number) {
   }
   const keysNow = () => points.map(({ manifestKey }) => manifestKey);
   async function prune() {
-    const plan = await planPrune({ ...vault.deps, clock }, { ...SCOPE, manifestKeysToKeep: keysNow(), openRunIds: [] });
-    await executePrune(plan, vault.store);
-    for (const key of broken.keys())
-      if (plan.rootsToDelete.includes(key) || plan.objectsToDelete.includes(key)) broken.delete(key);
+    for (const key of await pruneAtOnce({ ...vault.deps, clock }, keysNow())) broken.delete(key);
   }
   /** Breaks an object that some point needs. Its size and its being there are metadata; its bytes are data. */
   function breakOne(day: number) {

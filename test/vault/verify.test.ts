@@ -1,12 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { planPrune } from '../../src/vault/prune.ts';
 import { SCOPE, type Vault } from './fixture.ts';
+import { unneededBy } from './prune-at-once.ts';
 import { createPoints, objectsLike, type Point, verify } from './verify-fixture.ts';
 
-/** What pruning would keep for one point alone: an account of what it needs that is not the verification's own. */
+/** What a collection would keep for one point alone: an account of what it needs that is not the verification's own. */
 async function needs(vault: Vault, { manifestKey }: Point): Promise<ReadonlySet<string>> {
-  const plan = await planPrune(vault.deps, { ...SCOPE, manifestKeysToKeep: [manifestKey], openRunIds: [] });
-  const gone = new Set([...plan.rootsToDelete, ...plan.objectsToDelete]);
+  const gone = new Set(await unneededBy(vault.deps, [manifestKey]));
   return new Set([...vault.store.objects.keys()].filter((key) => !gone.has(key)));
 }
 

@@ -105,6 +105,7 @@ const RIGHTS: Record<VaultPrincipal, (reach: Reach) => Statement[]> = {
   deleter: (reach) => [
     allow('s3:DeleteObject', objects(reach, ...ALL, CHECKPOINTS)),
     allow('s3:GetObject', objects(reach, ...MANIFESTS)),
+    allow('s3:GetObjectRetention', objects(reach, ...LOCKABLE)),
     list(reach),
     keys(reach, ['Decrypt'], ['index']),
   ],

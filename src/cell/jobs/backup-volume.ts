@@ -1,4 +1,3 @@
-import { and, eq } from 'drizzle-orm';
 import { openSnapshotSource } from '../../aws/ebs-source.ts';
 import type { DiscoveredVolume } from '../../aws/instances.ts';
 import { readStep } from '../../aws/policies/session.ts';
@@ -6,12 +5,11 @@ import type { OwnSnapshot } from '../../aws/snapshots.ts';
 import { backupVolume } from '../../vault/backup.ts';
 import type { Progress } from '../../vault/ports.ts';
 import type { PointVolume } from '../db/schema/recovery-points.ts';
-import { volumeBases } from '../db/schema/recovery-points.ts';
-import { inTenant } from '../db/tenancy.ts';
+import type { Claim } from './claim.ts';
+import { enterVault } from './garbage/vault-run.ts';
 import { whileKeyIsEnabled } from './key-watch.ts';
 import { backupLanes } from './lane-use.ts';
 import type { PointAbout, VolumeAbout } from './point-about.ts';
-import { relatedVolumes } from './related-volumes.ts';
 import { recipientsOf } from './recipients.ts';
 import { inVault } from './vault-principals.ts';
 import { type ConnectionRow, inAccount, stepOf, type Worker } from './worker.ts';
@@ -19,7 +17,7 @@ import { type ConnectionRow, inAccount, stepOf, type Worker } from './worker.ts'
 export type VolumeTask = {
   connection: ConnectionRow;
   awsRegion: string;
-  jobId: string;
+  claim: Claim;
   volume: DiscoveredVolume;
   snapshot: OwnSnapshot;
   /** Ids of our snapshots that exist in the account: a base that is not among them was deleted there. */
@@ -31,25 +29,14 @@ export type VolumeTask = {
   onProgress: (progress: Progress) => void;
 };
 
-async function baseOf(worker: Worker, { connection, volume }: VolumeTask) {
-  const { tenantId, id: connectionId } = connection;
-  const one = and(
-    eq(volumeBases.tenantId, tenantId),
-    eq(volumeBases.connectionId, connectionId),
-    eq(volumeBases.volumeId, volume.volumeId),
-  );
-  const [row] = await inTenant(worker.db, tenantId, (tx) => tx.select().from(volumeBases).where(one));
-  return row ?? null;
-}
-
 /**
  * Copies one volume into the vault, through a session that can read its new snapshot and its base and nothing else. The
  * job's id is the run's: objects of a job that is still open are recognised by it.
  */
 export async function copyVolume(worker: Worker, task: VolumeTask): Promise<PointVolume> {
-  const { connection, awsRegion, jobId, volume, snapshot } = task;
-  const base = await baseOf(worker, task);
-  const related = await relatedVolumes(worker, connection, volume.volumeId);
+  const { connection, awsRegion, volume, snapshot } = task;
+  const { jobId } = task.claim;
+  const { base, related, condemned } = await enterVault(worker, task.claim, connection, volume.volumeId);
   const baseIsThere = base !== null && task.present.has(base.snapshotId);
   const snapshotIds = [snapshot.snapshotId, ...(baseIsThere ? [base.snapshotId] : [])];
   const policy = readStep(stepOf(worker, connection, awsRegion), snapshotIds, snapshot.kmsKeyArn);
@@ -75,6 +62,7 @@ export async function copyVolume(worker: Worker, task: VolumeTask): Promise<Poin
       source,
       base: base ? { manifestKey: base.manifestKey, snapshotId: base.snapshotId } : null,
       ...(related ? { related } : {}),
+      condemned,
       about,
       lockUntil: task.lockUntil,
     };

@@ -120,7 +120,7 @@ async function copyAll(worker: Worker, connection: ConnectionRow, row: BackupJob
       const task = {
         connection,
         awsRegion: row.awsRegion,
-        jobId: row.id,
+        claim: run.claim,
         volume,
         snapshot,
         present: taken.present,

@@ -20,7 +20,8 @@ export type JobChange = Partial<
   volumes?: BackupJobRow['volumes'] | RestoreJobRow['volumes'];
 };
 
-const CLAIMABLE: readonly JobState[] = ['CREATED', 'PENDING', 'RUNNING', 'ABORTING'];
+/** States of a job that has not ended. */
+export const OPEN_STATES: readonly JobState[] = ['CREATED', 'PENDING', 'RUNNING', 'ABORTING'];
 
 export async function lockJob(tx: Tx, { table, tenantId, jobId }: JobRef): Promise<JobRow | undefined> {
   if (table === 'backup') {
@@ -54,7 +55,7 @@ export async function writeJob(tx: Tx, job: JobRef, change: JobChange & { fence?
     await tx.insert(jobEvents).values({ tenantId, jobId, type: 'state', data: after, time: now });
 }
 
-/** Serialises what is done to one instance: its backups, and the pruning of its volumes. False: somebody else is at it. */
+/** Serialises what is done to one instance: its backups, and swapping its volumes. False: somebody else is at it. */
 export async function tryLockInstance(
   tx: Tx,
   tenantId: string,
@@ -114,7 +115,7 @@ export type ClaimResult = { kind: 'claimed'; claim: Claim; row: JobRow } | { kin
 export function claimJob(db: Database, job: JobRef, now: Date): Promise<ClaimResult> {
   return inTenant(db, job.tenantId, async (tx): Promise<ClaimResult> => {
     const row = await lockJob(tx, job);
-    if (!row || !CLAIMABLE.includes(row.state)) return { kind: 'over' };
+    if (!row || !OPEN_STATES.includes(row.state)) return { kind: 'over' };
     if (row.state === 'ABORTING' && row.startedAt === null) return { kind: 'over' };
     if ('startBefore' in row && row.startedAt === null && row.startBefore !== null && row.startBefore <= now) {
       const problem = {

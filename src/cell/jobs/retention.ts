@@ -1,15 +1,12 @@
-import { and, eq, inArray, sql } from 'drizzle-orm';
-import { executePrune, planPrune } from '../../vault/prune.ts';
+import { and, eq, inArray } from 'drizzle-orm';
 import { audit } from '../db/audit.ts';
 import type { Tx } from '../db/client.ts';
-import { instances } from '../db/schema/connections.ts';
 import { backupJobs } from '../db/schema/jobs.ts';
 import { type Retention, rules } from '../db/schema/plans.ts';
-import { deletionRequests, recoveryPoints, volumeBases } from '../db/schema/recovery-points.ts';
+import { deletionRequests, recoveryPoints } from '../db/schema/recovery-points.ts';
 import { inTenant } from '../db/tenancy.ts';
-import { tryLockInstance } from './claim.ts';
+import { collectVolume } from './garbage/collect.ts';
 import { deleteKeptSnapshots } from './kept-snapshots.ts';
-import { inVault } from './vault-principals.ts';
 import type { Worker } from './worker.ts';
 
 const DAY_MS = 86_400_000;
@@ -91,78 +88,11 @@ async function markDeleting(tx: Tx, worker: Worker, tenantId: string, ids: reado
   }
 }
 
-type VolumeRef = { tenantId: string; volumeId: string };
-
-/** Every point of the tenant that holds this volume, whichever instance it was attached to then. */
-async function pointsWith(tx: Tx, { tenantId, volumeId }: VolumeRef): Promise<PointRow[]> {
-  const holds = sql`${recoveryPoints.volumes} @> ${JSON.stringify([{ volumeId }])}::jsonb`;
-  return tx
-    .select()
-    .from(recoveryPoints)
-    .where(and(eq(recoveryPoints.tenantId, tenantId), holds));
-}
-
 /**
- * Holds off backups of every instance that this volume is or was attached to, until the transaction ends. False: one of them
- * is being worked on; the next retention prunes then.
- */
-async function lockVolume(tx: Tx, volume: VolumeRef, points: readonly PointRow[]): Promise<boolean> {
-  const { tenantId, volumeId } = volume;
-  const holds = sql`${instances.volumes} @> ${JSON.stringify([{ volumeId }])}::jsonb`;
-  const attached = await tx
-    .select()
-    .from(instances)
-    .where(and(eq(instances.tenantId, tenantId), holds));
-  const owners = new Map(
-    [...points, ...attached].map(({ connectionId, instanceId }) => [
-      `${connectionId}/${instanceId}`,
-      { connectionId, instanceId },
-    ]),
-  );
-  for (const { connectionId, instanceId } of owners.values()) {
-    if (!(await tryLockInstance(tx, tenantId, connectionId, instanceId))) return false;
-  }
-  return true;
-}
-
-/**
- * Prunes one volume down to what must stay: the manifests of every point that is kept and of the base of the next backup,
- * and whatever open jobs have stored.
- */
-async function pruneVolume(tx: Tx, worker: Worker, volume: VolumeRef): Promise<boolean> {
-  const { tenantId, volumeId } = volume;
-  const points = await pointsWith(tx, volume);
-  if (!(await lockVolume(tx, volume, points))) return false;
-  const kept = points.filter(({ state }) => state === 'COMPLETED' || state === 'PARTIAL');
-  const manifests = kept.flatMap((point) =>
-    point.volumes.flatMap((one) => (one.volumeId === volumeId && one.manifestKey !== null ? one.manifestKey : [])),
-  );
-  const bases = await tx
-    .select()
-    .from(volumeBases)
-    .where(and(eq(volumeBases.tenantId, tenantId), eq(volumeBases.volumeId, volumeId)));
-  const open = await tx
-    .select({ id: backupJobs.id })
-    .from(backupJobs)
-    .where(
-      and(eq(backupJobs.tenantId, tenantId), inArray(backupJobs.state, ['CREATED', 'PENDING', 'RUNNING', 'ABORTING'])),
-    );
-  const input = {
-    cell: worker.region.cell,
-    tenantId,
-    volumeId,
-    manifestKeysToKeep: [...new Set([...manifests, ...bases.map((base) => base.manifestKey)])],
-    openRunIds: open.map((job) => job.id),
-  };
-  await inVault(worker, { principal: 'deleter', tenantId }, async ({ store, keys }) =>
-    executePrune(await planPrune({ store, keys, clock: worker.clock }, input), store),
-  );
-  return true;
-}
-
-/**
- * Deletes what retention and due requests say, and then the objects that nothing refers to any more. No backup of these
- * volumes begins meanwhile. What cannot be pruned now stays marked, and the next retention goes on with it.
+ * Deletes the points that retention and due requests name: their roots at once, and what nothing refers to any more when it is safe
+ * (`garbage/`). What cannot be deleted now stays marked, and the next retention goes on with it.
+ *
+ * @throws Faults of `collectVolume`
  */
 export async function applyRetention(worker: Worker, instance: InstanceRef): Promise<void> {
   const { tenantId } = instance;
@@ -185,10 +115,10 @@ export async function applyRetention(worker: Worker, instance: InstanceRef): Pro
   if (marked.length === 0) return;
   const kept = marked.filter(({ storage }) => storage === 'account');
   if (kept.length > 0 && !(await deleteKeptSnapshots(worker, kept))) return;
+  const stored = marked.filter(({ storage }) => storage === 'vault');
+  const volumeIds = new Set(stored.flatMap((point) => point.volumes.map((volume) => volume.volumeId)));
+  for (const volumeId of volumeIds) await collectVolume(worker, { tenantId, volumeId });
   await inTenant(worker.db, tenantId, async (tx) => {
-    const stored = marked.filter(({ storage }) => storage === 'vault');
-    const volumeIds = new Set(stored.flatMap((point) => point.volumes.map((volume) => volume.volumeId)));
-    for (const volumeId of volumeIds) if (!(await pruneVolume(tx, worker, { tenantId, volumeId }))) return;
     const ids = marked.map((point) => point.id);
     await tx.delete(recoveryPoints).where(and(eq(recoveryPoints.tenantId, tenantId), inArray(recoveryPoints.id, ids)));
     await tx

@@ -12,9 +12,10 @@ export type Condemnation = {
 
 /**
  * How long an object is condemned at least. It gives people time to notice, no more: an object is safe to delete because
- * every run that could know it has ended and no root needs it, never because time has passed.
+ * every run that could know it has ended and no root needs it, never because time has passed. A job that seems longer than a month had
+ * its clock moved.
  */
-export const CONDEMNED = { atLeastMs: 72 * 3_600_000, longestJobs: 2 } as const;
+export const CONDEMNED = { atLeastMs: 72 * 3_600_000, longestJobs: 2, longestJobMaxMs: 30 * 86_400_000 } as const;
 
 /** The order of deletion: what refers to others goes first, so that a crash leaves garbage and no broken point. */
 const ORDER = ['roots', 'checkpoints', 'index', 'packs', 'keys'];
@@ -22,6 +23,9 @@ const orderOf = (key: string) => ORDER.indexOf(key.split('/')[2] ?? '');
 
 export const inOrderOfDeletion = (objects: readonly Garbage[]): Garbage[] =>
   objects.toSorted((a, b) => orderOf(a.key) - orderOf(b.key));
+
+/** Can this object be locked? Keys and checkpoints never are. */
+export const isLockable = (key: string): boolean => ['roots', 'index', 'packs'].includes(key.split('/')[2] ?? '');
 
 /** Is this the name of a pack? */
 export const isPack = (key: string): boolean => key.split('/')[2] === 'packs';

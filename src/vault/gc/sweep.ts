@@ -1,4 +1,5 @@
 import { Fault } from '../../core/faults.ts';
+import { isLocked } from '../locks/generations.ts';
 import { CONDEMNED, type Condemnation, type Garbage, inOrderOfDeletion, isPack } from './condemned.ts';
 import { objectNameOf } from './object-name.ts';
 
@@ -32,8 +33,8 @@ export type SweepInput = {
   longestJobMs: number;
   /** Packs that may go now: the tenant's budget, less what went today. */
   packsAllowed: number;
-  /** Until when the store refuses to delete an object; 0: it is not locked, or nobody knows. */
-  lockedUntilMs: (key: string) => number;
+  /** Objects that are locked, or were, each with the end of its lock. */
+  lockedUntil: ReadonlyMap<string, Date>;
 };
 
 type Verdict = 'delete' | 'release' | Pick<Waiting, 'why' | 'until'>;
@@ -45,11 +46,14 @@ function verdictOf(input: SweepInput, { key }: Garbage, { fence }: Condemnation)
   const runId = objectNameOf(input.volumeId, key)?.runId;
   if (fence.openRunIds.some((id) => openRunIds.has(id)) || (runId !== undefined && openRunIds.has(runId)))
     return { why: 'open_run', until: null };
-  const ageMs = Math.max(CONDEMNED.atLeastMs, CONDEMNED.longestJobs * longestJobMs);
+  const ageMs = Math.max(
+    CONDEMNED.atLeastMs,
+    CONDEMNED.longestJobs * Math.min(longestJobMs, CONDEMNED.longestJobMaxMs),
+  );
   const ripe = new Date(new Date(fence.since).getTime() + ageMs);
   if (now < ripe) return { why: 'too_young', until: ripe.toISOString() };
-  const lockedUntil = new Date(input.lockedUntilMs(key));
-  return now < lockedUntil ? { why: 'locked', until: lockedUntil.toISOString() } : 'delete';
+  const lockedUntil = input.lockedUntil.get(key) ?? null;
+  return lockedUntil && isLocked(lockedUntil, now) ? { why: 'locked', until: lockedUntil.toISOString() } : 'delete';
 }
 
 /**
