@@ -43,10 +43,20 @@ function arriveAt(cursor: VerifyCursor, position: Position): VerifyCursor {
   return { ...position, marks, since: passed?.at ?? cursor.since };
 }
 
-/** What is to be read from here on, once round. `objects` are in the order of their positions. */
-export function* roundFrom<T extends { position: string }>(objects: () => Iterable<T>, from: Position): Generator<T> {
-  for (const object of objects()) if (isBefore(from.after, object.position)) yield object;
-  for (const object of objects()) if (!isBefore(from.after, object.position)) yield object;
+/**
+ * What is to be read from here on, once round.
+ *
+ * @param objects in the order of their positions; those at or before `after` may be left out
+ */
+export function* roundFrom<T extends { position: string }>(
+  objects: (after: string | null) => Iterable<T>,
+  from: Position,
+): Generator<T> {
+  for (const object of objects(from.after)) if (isBefore(from.after, object.position)) yield object;
+  for (const object of objects(null)) {
+    if (isBefore(from.after, object.position)) return;
+    yield object;
+  }
 }
 
 /** The next object of the round has been read. `isLast`: there is none behind it, in the order of positions. */

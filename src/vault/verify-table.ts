@@ -16,8 +16,11 @@ const numberText = (ordinal: number) => String(ordinal).padStart(10, '0');
 const attemptName = (kind: ContainerKind, { volumeId, runId, attempt }: Omit<ContainerRef, 'closed'>) =>
   `${kind}/${volumeId}/${runId}/${attempt}`;
 
+/** Comes after every number's text. */
+const BEHIND_ALL = '~';
+
 /** The place of an object in the order of reading. */
-const positionOf = (kind: ContainerKind, ref: ContainerRef): string =>
+const positionOf = (kind: ContainerKind, ref: Omit<ContainerRef, 'closed'>): string =>
   `${attemptName(kind, ref)}/${numberText(ref.ordinal)}`;
 
 /** One record: size 4, directory offset 4, slots 4, series 2, flags 1, digest 32. */
@@ -53,8 +56,10 @@ export function createObjectTable() {
     return page.subarray(at, at + RECORD_BYTES);
   }
 
-  function* neededOf({ kind, pages, volumeId, runId, attempt }: Attempt): Generator<NeededObject> {
+  function* neededOf(its: Attempt, after: string): Generator<NeededObject> {
+    const { kind, pages, volumeId, runId, attempt } = its;
     for (const [number, page] of [...pages].toSorted(([a], [b]) => a - b)) {
+      if (positionOf(kind, { ...its, ordinal: (number + 1) * PAGE_RECORDS - 1 }) <= after) continue;
       for (let n = 0; n < PAGE_RECORDS; n += 1) {
         const entry = page.subarray(n * RECORD_BYTES, (n + 1) * RECORD_BYTES);
         if (((entry[AT.flags] ?? 0) & NEEDED) === 0) continue;
@@ -104,9 +109,10 @@ export function createObjectTable() {
       entry.set(fromHex(sha256), AT.digest);
       return true;
     },
-    /** What is needed, in one fixed order of positions. */
-    *needed(): Generator<NeededObject> {
-      for (const [, its] of [...attempts].toSorted(([a], [b]) => (a < b ? -1 : 1))) yield* neededOf(its);
+    /** What is needed, in one fixed order of positions; most of what lies at or before `after` is skipped. */
+    *needed(after: string | null = null): Generator<NeededObject> {
+      for (const [name, its] of [...attempts].toSorted(([a], [b]) => (a < b ? -1 : 1)))
+        if (`${name}/${BEHIND_ALL}` > (after ?? '')) yield* neededOf(its, after ?? '');
     },
   };
 }

@@ -83,13 +83,14 @@ export async function openVerification(deps: VerifyDeps, input: VerifyInput, opt
       const onRead = ({ position }: NeededObject) => {
         cursor = afterObject(cursor, position, position === last);
       };
-      const round = roundFrom(() => table.needed(), from);
+      const round = roundFrom((after) => table.needed(after), from);
       const read = news(await readObjects(deps, { ...parts, limits, onRead }, round));
       const isRound = read.objects === objects;
       return { ...read, cursor: isRound ? afterRound(cursor, from) : cursor, isRound };
     },
     /** Reads these objects again, by their names, and says which are still damaged. @throws as `read` */
     async readAgain(names: ReadonlySet<string>, limits: ReadLimits = {}): Promise<readonly Damage[]> {
+      if (names.size === 0) return [];
       return news(await readObjects(deps, { ...parts, limits }, named(table, names))).damage;
     },
   };
