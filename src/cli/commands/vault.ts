@@ -3,6 +3,7 @@ import type { Session } from '../session.ts';
 import { addVaultExport } from './vault-export.ts';
 import { addVaultLocks } from './vault-locks.ts';
 import { addVaultLs } from './vault-ls.ts';
+import { addVaultPrune } from './vault-prune.ts';
 import { addVaultRestore } from './vault-restore.ts';
 import { addVaultStat } from './vault-stat.ts';
 import { addVaultVerify } from './vault-verify.ts';
@@ -16,6 +17,7 @@ export function addVault(program: CommandUnknownOpts, session: Session): void {
   addVaultStat(vault, session);
   addVaultVerify(vault, session);
   addVaultLocks(vault, session);
+  addVaultPrune(vault, session);
   addVaultRestore(vault, session);
   addVaultExport(vault, session);
 }
