@@ -58,7 +58,7 @@ const TEXTS: readonly { text: RegExp; except: RegExp; why: string }[] = [
   { text: /\bMath\.random\(/, except: /^test\//, why: 'randomness comes from crypto' },
   {
     text: /\bprocess\.env\b/,
-    except: /^(src\/[a-z]+\/(config|main|bootstrap)\.ts|src\/local\/.*|test\/.*|[^/]+\.config\.ts)$/,
+    except: /^(src\/[a-z]+\/(config|main|bootstrap|recover)\.ts|src\/local\/.*|test\/.*|[^/]+\.config\.ts)$/,
     why: 'the environment is read in config.ts',
   },
   {

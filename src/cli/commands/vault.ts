@@ -4,6 +4,7 @@ import { addVaultExport } from './vault-export.ts';
 import { addVaultLocks } from './vault-locks.ts';
 import { addVaultLs } from './vault-ls.ts';
 import { addVaultPrune } from './vault-prune.ts';
+import { addVaultRecover } from './vault-recover.ts';
 import { addVaultRestore } from './vault-restore.ts';
 import { addVaultStat } from './vault-stat.ts';
 import { addVaultVerify } from './vault-verify.ts';
@@ -20,4 +21,5 @@ export function addVault(program: CommandUnknownOpts, session: Session): void {
   addVaultPrune(vault, session);
   addVaultRestore(vault, session);
   addVaultExport(vault, session);
+  addVaultRecover(vault, session);
 }
