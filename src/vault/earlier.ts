@@ -1,8 +1,10 @@
+import { isFault } from '../core/faults.ts';
 import { fromHex, sha256, toHex } from '../crypto/bytes.ts';
 import type { BackupInput } from './backup-plan.ts';
 import { PAGE } from './bundle-writer.ts';
+import { isUnreadable } from './checkpoint.ts';
 import { createDedupIndex, DEDUP_PAGES_MAX, type DedupIndex, type StoredPacks } from './dedup.ts';
-import { packsPrefix, rootKey, rootsPrefix, runOfRootKey } from './layout.ts';
+import { packsPrefix, rootKey, rootsPrefix } from './layout.ts';
 import { createManifestReader, type Manifest, type ManifestReader, type VaultDeps } from './manifest.ts';
 import type { BlobStore } from './ports.ts';
 import type { KeyDeps } from './run-keys.ts';
@@ -28,6 +30,27 @@ async function newestRoot(store: BlobStore, { volumeId, runId }: BackupInput): P
   return newest;
 }
 
+/** Roots that are looked for once more when one is gone as it is read: its point was deleted meanwhile. */
+const TRIES = 3;
+
+async function readNewest(store: BlobStore, input: BackupInput): Promise<{ key: string; bytes: Uint8Array } | null> {
+  for (let n = 0; n < TRIES; n += 1) {
+    const key = await newestRoot(store, input);
+    if (key === null) return null;
+    try {
+      return { key, bytes: await store.get(key) };
+    } catch (error) {
+      if (!isFault(error, 'object_missing')) throw error;
+    }
+  }
+  return null;
+}
+
+function noneIfUnreadable(error: unknown): null {
+  if (isUnreadable(error)) return null;
+  throw error;
+}
+
 /** Points of other volumes. One that does not open costs blocks that are stored twice, and nothing else. */
 async function openRelated(deps: VaultDeps, input: BackupInput): Promise<Source[]> {
   const opened = (input.related ?? []).map(async ({ volumeId, manifestKey }): Promise<Source[]> => {
@@ -51,10 +74,11 @@ export async function findEarlier(
   parent: Manifest | null,
 ): Promise<Earlier> {
   const { volumeId } = input;
-  const [newest, related] = await Promise.all([newestRoot(deps.store, input), openRelated(deps, input)]);
-  const bytes = newest === null ? null : await deps.store.get(newest);
-  const previous = newest && bytes ? { runId: runOfRootKey(volumeId, newest), sha256: toHex(sha256(bytes)) } : null;
-  const own = parent ?? (newest && bytes ? await reader.openRoot(newest, bytes).catch(() => null) : null);
+  const [newest, related] = await Promise.all([readNewest(deps.store, input), openRelated(deps, input)]);
+  const opened = newest && (await reader.openRoot(newest.key, newest.bytes).catch(noneIfUnreadable));
+  // Of bytes that do not open nobody knows whether they are the root's or the line's: the chain would be broken for good.
+  const previous = newest && opened ? { runId: opened.runId, sha256: toHex(sha256(newest.bytes)) } : null;
+  const own = parent ?? opened;
   const shared = !own && input.related ? toHex(await sharedIdKey(deps, input)) : null;
   const idKey = own?.idKey ?? shared;
   const sources = [...(own ? [{ volumeId, manifest: own, reader }] : []), ...related];
