@@ -1,4 +1,4 @@
-import type { Fault } from '../../src/core/faults.ts';
+import { Fault } from '../../src/core/faults.ts';
 import { backupVolume } from '../../src/vault/backup.ts';
 import type { BackupResult } from '../../src/vault/backup-plan.ts';
 import { createMemorySink } from '../../src/vault/memory.ts';
@@ -41,7 +41,8 @@ const isQuiet = (world: World, { touchedMs }: Run) => world.scheduler.time.ms - 
 /** A process has been told that the run is committed, and tells the user. */
 function acknowledge(world: World, run: Run, result: BackupResult): void {
   if (run.state === 'acknowledged') world.count('sometimes', 'acknowledged twice');
-  else if (run.state !== 'open') throw new Violation(`${run.id} was ${run.state} as its worker came to acknowledge it`);
+  // Another worker was faster by hours, or the service has given the run up: the claim is not this worker's any more.
+  else if (run.state !== 'open') throw new Fault('stale_claim', 'Another worker has taken over.');
   if (result.manifestKey !== manifestKeyOf(run)) throw new Violation(`${run.id} was stored as ${result.manifestKey}`);
   run.state = 'acknowledged';
   run.touchedMs = world.scheduler.time.ms;
@@ -64,7 +65,7 @@ function relatedTo({ swarm, volumes }: World, volume: Volume) {
 export function attempt(world: World, run: Run, chances: Random = world.random): Process {
   run.touchedMs = world.scheduler.time.ms;
   const kind = run.base ? 'incremental' : 'full';
-  return world.start({ kind, volume: run.volume }, async (process) => {
+  const work = async (process: Process) => {
     const { deps, source, transaction } = world.portsOf(process, chances);
     const { id: runId, snapshotId, base, volume } = run;
     // Read after the run was known to be open.
@@ -83,7 +84,8 @@ export function attempt(world: World, run: Run, chances: Random = world.random):
     };
     const result = await backupVolume(deps, input, { signal: process.controller.signal });
     await transaction('acknowledge', () => acknowledge(world, run, result));
-  });
+  };
+  return world.start({ kind, volume: run.volume }, work, (code) => code === 'stale_claim');
 }
 
 function beginRun(world: World, base: (volume: Volume) => Run | null): Process {
