@@ -1,11 +1,17 @@
 import { isFault } from '../core/faults.ts';
-import { keyObjectKey, type VolumeScope } from './layout.ts';
+import { keyObjectKey, keysPrefix, type VolumeScope } from './layout.ts';
 import { keyContextOf } from './key-object.ts';
 import { createKeyRing, type KeyDeps, storeKey } from './run-keys.ts';
 
 /** Where the id key lies that volumes share: a key object of no volume's. */
 const PLACE = { volumeId: 'shared', runId: 'dedup', attempt: '0'.repeat(32) };
 const KEY = 'index';
+
+/** May points of this tenant name other volumes' packs? Only volumes with the shared id key's ids do. */
+export async function sharesBlocks(keys: { list(prefix: string): AsyncIterable<unknown> }): Promise<boolean> {
+  for await (const _ of keys.list(keysPrefix(PLACE.volumeId))) return true;
+  return false;
+}
 
 /**
  * The id key of all volumes of a tenant that share blocks, made by the first that asks. It has to be there before any of them has a

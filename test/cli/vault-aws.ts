@@ -3,9 +3,20 @@ import { vaultSession } from '../../src/aws/sessions.ts';
 import { CELL_ACCOUNT, type World } from '../e2e/world.ts';
 
 /** The environment of somebody who holds a session of one of the vault's roles, as a profile would give it. */
-export async function environmentOf(world: World, principal: VaultPrincipal, tenantId: string) {
+export async function environmentOf(
+  world: World,
+  principal: VaultPrincipal,
+  tenantId: string,
+  moreKeyArns: readonly string[] = [],
+) {
   const { bucket, dataKeyArn } = world.resources;
-  const account = { partition: 'aws', cell: 'eu', awsAccountId: CELL_ACCOUNT, bucket, dataKeyArns: [dataKeyArn] };
+  const account = {
+    partition: 'aws',
+    cell: 'eu',
+    awsAccountId: CELL_ACCOUNT,
+    bucket,
+    dataKeyArns: [dataKeyArn, ...moreKeyArns],
+  };
   const session = vaultSession(world.worker.aws.for('eu-central-1').sts, vaultRoleArn(account, principal), {
     name: 'cli',
     policy: vaultSessionPolicy(principal, account, tenantId),

@@ -1,5 +1,5 @@
 import { CreateAccessKeyCommand, CreateUserCommand, IAMClient, PutUserPolicyCommand } from '@aws-sdk/client-iam';
-import { createAwsClients, type RegionalClients } from '../../src/aws/clients.ts';
+import { createAwsClients } from '../../src/aws/clients.ts';
 import { openKeyService } from '../../src/aws/kms-keys.ts';
 import { vaultRoleArn, vaultSessionPolicy } from '../../src/aws/policies/vault-principals.ts';
 import { openKeyObjectStore } from '../../src/aws/s3-key-store.ts';
@@ -20,8 +20,21 @@ async function person(world: World, roleArn: string) {
   return { accessKeyId: AccessKey?.AccessKeyId ?? '', secretAccessKey: AccessKey?.SecretAccessKey ?? '' };
 }
 
+/** Where a session of the key admin's comes from: over one tenant, and over these data keys beside the cell's. */
+export async function keyAdminSession(world: World, tenantId: string, moreKeyArns: readonly string[] = []) {
+  const { region, endpoints, vault } = world.worker;
+  const dataKeyArns = [vault.dataKeyArn, ...moreKeyArns];
+  const account = { ...region, awsAccountId: vault.bucketOwner, bucket: vault.bucket, dataKeyArns };
+  const awsRegion = region.homeAwsRegion;
+  const roleArn = vaultRoleArn(account, 'key-admin');
+  const who = await person(world, roleArn);
+  const before = createAwsClients({ region, endpoints, credentials: async () => who });
+  const policy = vaultSessionPolicy('key-admin', account, tenantId);
+  const credentials = vaultSession(before.for(awsRegion).sts, roleArn, { name: 'key-admin', policy, awsRegion });
+  return { credentials, close: () => before.destroy() };
+}
+
 export type KeyAdmin = {
-  clients: RegionalClients;
   store: ReturnType<typeof openKeyObjectStore>;
   dataKey: ReturnType<typeof openKeyService>;
 };
@@ -29,21 +42,18 @@ export type KeyAdmin = {
 /** Runs `work` as the key admin, over one tenant's key objects. Once in a world. */
 export async function asKeyAdmin<T>(world: World, tenantId: string, work: (admin: KeyAdmin) => Promise<T>): Promise<T> {
   const { region, endpoints, vault } = world.worker;
-  const account = { ...region, awsAccountId: vault.bucketOwner, bucket: vault.bucket, dataKeyArns: [vault.dataKeyArn] };
   const awsRegion = region.homeAwsRegion;
-  const roleArn = vaultRoleArn(account, 'key-admin');
-  const who = await person(world, roleArn);
-  const before = createAwsClients({ region, endpoints, credentials: async () => who });
-  const policy = vaultSessionPolicy('key-admin', account, tenantId);
-  const credentials = vaultSession(before.for(awsRegion).sts, roleArn, { name: 'key-admin', policy, awsRegion });
-  const aws = createAwsClients({ region, endpoints, credentials });
-  const clients = aws.for(awsRegion);
+  const session = await keyAdminSession(world, tenantId);
+  const aws = createAwsClients({ region, endpoints, credentials: session.credentials });
+  const { s3, kms } = aws.for(awsRegion);
   const place = { bucket: vault.bucket, expectedBucketOwner: vault.bucketOwner, prefix: `t/${tenantId}/`, awsRegion };
   try {
-    const dataKey = openKeyService(clients.kms, vault.dataKeyArn, awsRegion);
-    return await work({ clients, store: openKeyObjectStore(clients.s3, place), dataKey });
+    return await work({
+      store: openKeyObjectStore(s3, place),
+      dataKey: openKeyService(kms, vault.dataKeyArn, awsRegion),
+    });
   } finally {
     aws.destroy();
-    before.destroy();
+    session.close();
   }
 }

@@ -5,15 +5,18 @@ import { HEADER_BYTES } from '../../src/crypto/object-header.ts';
 import { openSealedObject } from '../../src/crypto/sealed-object.ts';
 import { backupVolume } from '../../src/vault/backup.ts';
 import { openKeyObject } from '../../src/vault/key-object.ts';
-import type { VersionStore } from '../../src/vault/key-store.ts';
+import type { BackupInput } from '../../src/vault/backup-plan.ts';
+import type { KeyObjectStore, VersionStore } from '../../src/vault/key-store.ts';
 import { recoveryOpener, recoveryRecipient } from '../../src/vault/keys-file.ts';
 import { contextOf, keyOfObject, keysPrefix, volumeOfKeyObject } from '../../src/vault/layout.ts';
 import { createMemoryKeys, createMemorySink, createMemorySource, type MemoryImage } from '../../src/vault/memory.ts';
 import { createVersionedStore } from '../../src/vault/memory-versions.ts';
 import { type KeyOpener, RECIPIENT } from '../../src/vault/ports.ts';
+import { reachOfOthers } from '../../src/vault/reach.ts';
 import { restoreVolume } from '../../src/vault/restore.ts';
 import { executeRewrap } from '../../src/vault/rotate-execute.ts';
 import { planRewrap } from '../../src/vault/rotate.ts';
+import { sharesBlocks } from '../../src/vault/shared-id-key.ts';
 import { executeShred, planShred, volumesWithKeys } from '../../src/vault/shred.ts';
 import { BLOCK, block, contentOf, SCOPE } from './fixture.ts';
 
@@ -159,6 +162,55 @@ describe('the plan', () => {
     expect(alsoLost).toEqual([{ volumeId: STAYING, runId: 'run-1' }]);
   });
 });
+
+describe('where volumes share blocks', () => {
+  /** A volume whose point names packs of another one. */
+  async function createSharing() {
+    const { blobs: store, keys: keyStore } = createVersionedStore();
+    const keys = createMemoryKeys();
+    const backUp = async (volumeId: string, related: NonNullable<BackupInput['related']>) => {
+      const source = createMemorySource({ image: imageOf(GOING, 1), blockBytes: BLOCK, volumeBytes: 20 * BLOCK });
+      const input = { ...SCOPE, volumeId, runId: 'run-1', snapshotId: 'snap-1', source, related };
+      return (await backupVolume({ store, keys }, input)).manifestKey;
+    };
+    const manifestKey = await backUp(GOING, []);
+    const other = await backUp(STAYING, [{ volumeId: GOING, manifestKey }]);
+    const restoreOther = async () => {
+      const sink = createMemorySink({ blockBytes: BLOCK, volumeBytes: 20 * BLOCK });
+      await restoreVolume({ store, keys }, { ...SCOPE, volumeId: STAYING, manifestKey: other }, sink);
+    };
+    return { store, keys, keyStore, restoreOther };
+  }
+
+  test('the plan names the other volume’s point, which is indeed lost', async () => {
+    const { store, keys, keyStore, restoreOther } = await createSharing();
+    expect(await sharesBlocks(keyStore)).toBe(true);
+    const reaches = await reachOfOthers({ store, keys }, SCOPE, [GOING]);
+    const plan = await planShred(keyStore, { tenantId, volumeIds: [GOING] }, reaches);
+    expect(plan.alsoLost).toEqual([{ volumeId: STAYING, runId: 'run-1' }]);
+    await restoreOther();
+    await executeShred(keyStore, plan);
+    expect(await codeOf(restoreOther())).toBe('object_missing');
+  });
+
+  test('a point that cannot be read leaves the question open, and a tenant that shares nothing has none', async () => {
+    const { store, keys, keyStore } = await createSharing();
+    const [index = ''] = [...(await listed(keyStore, STAYING))].filter((key) => key.endsWith('/index'));
+    await store.delete([index]);
+    expect(await codeOf(reachOfOthers({ store, keys }, SCOPE, [GOING]))).toBe('object_missing');
+    const vault = await createVault();
+    expect(await sharesBlocks(vault.keyStore)).toBe(false);
+    expect(await reachOfOthers({ store: vault.store, keys: vault.next }, SCOPE, [GOING])).toMatchObject(
+      vault.pointsOf(STAYING).map(() => ({ volumeId: STAYING, refersTo: [] })),
+    );
+  });
+});
+
+const listed = async (store: KeyObjectStore, volumeId: string) => {
+  const names: string[] = [];
+  for await (const { key } of store.list(keysPrefix(volumeId))) names.push(key);
+  return names;
+};
 
 describe('the report', () => {
   test('says what was destroyed, in figures and a digest that anybody can compute', async () => {

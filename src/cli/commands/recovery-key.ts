@@ -1,3 +1,4 @@
+import { resolve } from 'node:path';
 import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import type { Answer } from '../api-client.ts';
 import { EXIT } from '../exit-codes.ts';
@@ -24,7 +25,7 @@ export function addRecoveryKey(program: CommandUnknownOpts, session: Session): v
     )
     .addHelpText('after', HOW)
     .action(async (file) => {
-      const { publicKey, fingerprint } = readRecoveryKeyFile(file);
+      const { publicKey, fingerprint } = readRecoveryKeyFile(resolve(session.folder, file));
       const kept = await session.api().call('PUT /v1/tenant/recovery-key', { body: { publicKey } });
       if (kept.fingerprint !== fingerprint)
         throw new Failure(EXIT.rejected, 'The service keeps another key than the one that was sent', {

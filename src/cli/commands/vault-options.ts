@@ -27,6 +27,18 @@ export function addVaultOptions<C extends CommandUnknownOpts>(command: C): C {
   return command;
 }
 
+/** Where a tenant's keys are, for who may change them: a bucket, never a copy of it. */
+export function addKeyAdminOptions<C extends CommandUnknownOpts>(command: C): C {
+  command
+    .requiredOption('--bucket <name>', 'the bucket; your AWS credentials must be the key admin’s')
+    .requiredOption('--tenant <id>', 'the tenant: its part of the bucket is t/<id>/')
+    .option('--cell <code>', 'the cell that wrote the backups (default: as the tenant says)')
+    .option('--region <region>', 'AWS region of the bucket (default: the home region of the cell)')
+    .option('--bucket-owner <id>', 'account of the bucket (default: that of your credentials)')
+    .option('--dry-run', 'print the plan as JSON, and change nothing');
+  return command;
+}
+
 /** The one point that a command is about. */
 export function addPointOptions<C extends CommandUnknownOpts>(command: C): C {
   command

@@ -5,15 +5,15 @@ import { addVaultLocks } from './vault-locks.ts';
 import { addVaultLs } from './vault-ls.ts';
 import { addVaultPrune } from './vault-prune.ts';
 import { addVaultRecover } from './vault-recover.ts';
+import { addVaultRekey } from './vault-rekey.ts';
 import { addVaultRestore } from './vault-restore.ts';
+import { addVaultShred } from './vault-shred.ts';
 import { addVaultStat } from './vault-stat.ts';
 import { addVaultVerify } from './vault-verify.ts';
 
 /** `domicile vault …`: a tenant's vault by its objects and keys alone. */
 export function addVault(program: CommandUnknownOpts, session: Session): void {
-  const vault = program
-    .command('vault')
-    .description('Read a vault by its objects and keys alone: no service, no database, no operator.');
+  const vault = program.command('vault').description('A vault by its objects and keys alone: no service, no database.');
   addVaultLs(vault, session);
   addVaultStat(vault, session);
   addVaultVerify(vault, session);
@@ -22,4 +22,6 @@ export function addVault(program: CommandUnknownOpts, session: Session): void {
   addVaultRestore(vault, session);
   addVaultExport(vault, session);
   addVaultRecover(vault, session);
+  addVaultRekey(vault, session);
+  addVaultShred(vault, session);
 }

@@ -1,11 +1,15 @@
 import { REGIONS, regionOf } from '../../../regions/index.ts';
 import { ambientCredentials, type AwsClients, createAwsClients } from '../../aws/clients.ts';
 import { endpointsFrom } from '../../aws/endpoints.ts';
-import { openAnyKey } from '../../aws/kms-keys.ts';
+import { regionOfKey } from '../../aws/kms-arn.ts';
+import { openAnyKey, openKeyService } from '../../aws/kms-keys.ts';
+import { kmsRecipient } from '../../aws/kms-recipient.ts';
+import { openKeyObjectStore } from '../../aws/s3-key-store.ts';
 import { openLockStore } from '../../aws/s3-lock-store.ts';
 import { openBlobStore } from '../../aws/s3-store.ts';
 import { callerAccount } from '../../aws/sessions.ts';
-import type { BlobStore, KeyOpener, LockReader } from '../../vault/ports.ts';
+import type { KeyObjectStore, VersionStore } from '../../vault/key-store.ts';
+import type { BlobStore, KeyOpener, KeyRecipient, LockReader } from '../../vault/ports.ts';
 import { usageError } from '../failure.ts';
 
 /** A tenant's part of a bucket. `owner` is the account of the bucket; the caller's own when it is not named. */
@@ -40,19 +44,39 @@ export function openAws(variables: Record<string, string | undefined>, profile?:
     return { region, clients };
   }
 
+  async function placed({ cell, bucket, prefix, awsRegion, owner }: BucketPlace) {
+    const { region, clients } = clientsOf(cell);
+    const where = awsRegion ?? region.homeAwsRegion;
+    const regional = clients.for(where);
+    const expectedBucketOwner = owner ?? (await callerAccount(regional.sts, where));
+    return { regional, place: { bucket, prefix, awsRegion: where, expectedBucketOwner } };
+  }
+
   return {
     /** Opens whatever these credentials may open, by the key that is named beside it. */
     keys: openAnyKey((cell, awsRegion) => clientsOf(cell).clients.for(awsRegion).kms),
-    async open({ cell, bucket, prefix, awsRegion, owner }: BucketPlace): Promise<OpenBucket> {
-      const { region, clients } = clientsOf(cell);
-      const where = awsRegion ?? region.homeAwsRegion;
-      const regional = clients.for(where);
-      const expectedBucketOwner = owner ?? (await callerAccount(regional.sts, where));
-      const place = { bucket, prefix, awsRegion: where, expectedBucketOwner };
+    async open(where: BucketPlace): Promise<OpenBucket> {
+      const { regional, place } = await placed(where);
       return { store: openBlobStore(regional, place), locks: openLockStore(regional.s3, place) };
+    },
+    /** The same for who may replace and destroy key objects. */
+    async openKeyObjects(where: BucketPlace): Promise<{ store: BlobStore; objects: KeyObjectStore & VersionStore }> {
+      const { regional, place } = await placed(where);
+      return { store: openBlobStore(regional, place), objects: openKeyObjectStore(regional.s3, place) };
+    },
+    /** A key of KMS, to open what it has wrapped, and to wrap for it. Throws Failure for what is no ARN of a key. */
+    kmsKey(cell: string, keyArn: string): { opener: KeyOpener; recipient: (kind: number) => KeyRecipient } {
+      const awsRegion = regionOfKey(keyArn);
+      if (awsRegion === undefined)
+        throw usageError(`${keyArn} is not the ARN of a KMS key`, 'Name the key, not an alias.');
+      const { kms } = clientsOf(cell).clients.for(awsRegion);
+      return {
+        opener: openKeyService(kms, keyArn, awsRegion),
+        recipient: (kind) => kmsRecipient(kms, { kind, keyArn, awsRegion }),
+      };
     },
     destroy(): void {
       for (const clients of made.values()) clients.destroy();
     },
-  } satisfies { keys: KeyOpener; open: unknown; destroy(): void };
+  };
 }
