@@ -4,12 +4,12 @@ import { type KeyContext, type KeyOpener, type KeyService, RECIPIENT } from '../
 import { toAwsFault } from './faults.ts';
 import { regionOfKey } from './kms-arn.ts';
 
-/** The cell's own key: when it refuses, that is ours to mend. */
-export function keyFault(error: unknown, doing: string, awsRegion: string): Fault {
+/** A key of the cell's own: when it refuses, that is ours to mend. */
+export function keyFault(error: unknown, doing: string, awsRegion: string, which = "The cell's data key"): Fault {
   const fault = toAwsFault(error, doing, awsRegion);
   if (isFault(fault, 'wrong_key'))
     return new Fault('wrong_key', 'A stored key does not open for this tenant, volume and run.', { cause: fault });
-  return new Fault('key_unavailable', `The cell's data key cannot be used now to ${doing}.`, { cause: fault });
+  return new Fault('key_unavailable', `${which} cannot be used now to ${doing}.`, { cause: fault });
 }
 
 export const contextOf = ({ cell, tenant, volume, run, purpose }: KeyContext) => ({

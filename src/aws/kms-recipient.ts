@@ -20,7 +20,7 @@ export function kmsRecipient(
       try {
         return (await kms.send(wrap)).CiphertextBlob ?? new Uint8Array();
       } catch (error) {
-        throw keyFault(error, 'wrap a data key', awsRegion);
+        throw keyFault(error, 'wrap a data key', awsRegion, `The key in ${awsRegion}`);
       }
     },
   };
