@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { isLockable } from '../../src/vault/gc/condemned.ts';
 import { type Actor, createGcWorld, type GcWorld } from './gc-world.ts';
 
 /** More with `GC_HISTORIES=5000 npx vitest run --project unit test/vault/gc-histories.test.ts`. */
@@ -57,7 +58,7 @@ async function play(world: GcWorld, history: readonly Command[]): Promise<void> 
     else if (one.do === 'jump') world.jump(one.minutes * MINUTE);
     else if (one.do === 'lock') {
       if (collections.some((actor) => !actor.isOver())) continue; // Nobody locks what is being judged.
-      const key = pick([...world.vault.store.objects.keys()], one.which);
+      const key = pick([...world.vault.store.objects.keys()].filter(isLockable), one.which);
       if (key !== undefined) world.locks.set(key, world.clock.now().getTime() + one.hours * HOUR);
     } else if (one.do === 'delete') {
       const runId = pick(world.desk.keptRunIds(), one.which);

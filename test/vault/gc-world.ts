@@ -125,7 +125,7 @@ export function createGcWorld(options: { longestJobMs?: number } = {}) {
     jump: (ms: number) => {
       nowMs += ms;
     },
-    /** A backup that stops before each object that it stores, and before its point is acknowledged. */
+    /** A backup that stops before each list and each object that it stores, and before its point is acknowledged. */
     backup(seeds: readonly number[], useBase: boolean, again?: string): Actor & { runId: string } {
       serial += 1;
       const runId = again ?? newId('run', 'eu', new Date(nowMs + serial));
@@ -133,7 +133,7 @@ export function createGcWorld(options: { longestJobMs?: number } = {}) {
       images.set(runId, image);
       if (again === undefined) desk.create(runId);
       const actor = createActor(async (gate) => {
-        const claim = await copy(runId, image, useBase, gated(gate, ['putNew']));
+        const claim = await copy(runId, image, useBase, gated(gate, ['putNew', 'list']));
         await gate();
         desk.commit(runId, claim);
       });

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { isFault } from '../../src/core/faults.ts';
 import { newId, timeOfId } from '../../src/core/ids.ts';
+import { backupVolume } from '../../src/vault/backup.ts';
 import { CONDEMNED, type Condemnation } from '../../src/vault/gc/condemned.ts';
 import { markVolume } from '../../src/vault/gc/mark.ts';
 import { createObjectMarks } from '../../src/vault/gc/object-marks.ts';
@@ -9,6 +10,8 @@ import { planCollection } from '../../src/vault/gc/plan.ts';
 import type { VolumeState } from '../../src/vault/gc/state.ts';
 import { planSweep, type SweepInput } from '../../src/vault/gc/sweep.ts';
 import { rootKey } from '../../src/vault/layout.ts';
+import { readManifest } from '../../src/vault/manifest.ts';
+import { createMemorySource } from '../../src/vault/memory.ts';
 import { block, createVault, SCOPE, type Vault } from './fixture.ts';
 
 const DAY_ONE = new Date('2026-01-01T00:00:00Z');
@@ -243,6 +246,22 @@ describe('marks', () => {
     expect([...marks.missing()].length).toBe(99_999);
     expect([...marks.packs()].every(({ slots }) => slots === 4)).toBe(true);
   });
+});
+
+test('a backup goes on when the newest point is deleted as it looks at it', async () => {
+  const vault = createVault();
+  const [first = '', second = ''] = await createPoints(vault, 2);
+  const store: Vault['store'] = {
+    ...vault.store,
+    async get(key, range) {
+      if (key === root(second)) vault.store.objects.delete(key);
+      return vault.store.get(key, range);
+    },
+  };
+  const source = createMemorySource({ image: new Map([[0, block(1)]]), blockBytes: 4_096, volumeBytes: 2 ** 20 });
+  const input = { ...SCOPE, runId: newId('run', 'eu', at(9)), snapshotId: 'snap-9', source };
+  const { manifestKey } = await backupVolume({ ...vault.deps, store }, input);
+  expect((await readManifest(vault.deps, { ...SCOPE, manifestKey })).previous?.runId).toBe(first);
 });
 
 test('an id tells when it was made', () => {
