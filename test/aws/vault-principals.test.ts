@@ -18,7 +18,7 @@ read a root                      | yes    | yes      | yes      | yes     | – 
 read an index key object         | yes    | yes      | yes      | yes     | –        | yes       | –         | –   | –
 read a pack key object           | –      | yes      | yes      | –       | –        | yes       | –         | –   | –
 read a checkpoint                | yes    | –        | –        | –       | –        | –         | –         | –   | –
-see a lock                       | –      | –        | yes      | –       | –        | –         | –         | –   | –
+see a lock                       | –      | –        | yes      | yes     | –        | –         | –         | –   | –
 create a pack                    | yes    | –        | –        | –       | –        | –         | –         | –   | –
 create a bundle                  | yes    | –        | –        | –       | –        | –         | –         | –   | –
 create a root                    | yes    | –        | –        | –       | –        | –         | –         | –   | –
