@@ -74,13 +74,17 @@ export async function openVerification(deps: VerifyDeps, input: VerifyInput, opt
     /**
      * Reads on from a cursor, once round at most, as far as the limits let it: every object against the SHA-256 in its name, every block
      * of a pack against its id. The cursor that it returns is where to go on, now or after a restart; damage is named that `damage` has
-     * not.
+     * not. `onBytes` hears of the size of each object that was read.
      *
      * @throws as above: then the cursor given stands
      */
-    async read(from: VerifyCursor, limits: ReadLimits = {}): Promise<ReadResult> {
+    async read(
+      from: VerifyCursor,
+      { onBytes, ...limits }: ReadLimits & { onBytes?: (bytes: number) => void } = {},
+    ): Promise<ReadResult> {
       let cursor = markToday(from, (deps.clock ?? systemClock).now());
-      const onRead = ({ position }: NeededObject) => {
+      const onRead = ({ position, ref }: NeededObject) => {
+        onBytes?.(closedOf(ref).sizeBytes);
         cursor = afterObject(cursor, position, position === last);
       };
       const round = roundFrom((after) => table.needed(after), from);

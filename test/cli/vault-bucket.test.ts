@@ -77,7 +77,7 @@ describe('a vault in its bucket', () => {
     const restored = await Promise.all(
       newest.volumes.map(async ({ volumeId }: Json) => {
         const { code, stderr } = await vault(
-          ['restore', '--volume', volumeId, '--point', newest.backupJobId, '--to', volumeId],
+          ['restore', '--volume', volumeId, '--point', newest.backupJobId, '--to', volumeId, '--threads', '2'],
           cwd,
         );
         expect({ code, stderr }).toMatchObject({ code: 0 });

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { imageSha256 } from '../../scripts/vectors/cases.ts';
 import { backUp, BLOCK, type Repository, SCOPE, text, writeRepository } from '../../scripts/vectors/repositories.ts';
-import { openImage } from '../../src/cli/vault/image-file.ts';
+import { openImage, openImageWriter } from '../../src/cli/vault/image-file.ts';
 import { sha256 } from '../../src/crypto/bytes.ts';
 import { createMemorySink } from '../../src/vault/memory.ts';
 import { statPoint } from '../../src/vault/point-stat.ts';
@@ -71,6 +71,36 @@ describe('a restore that was interrupted', () => {
     expect(blocksSkipped).toBeGreaterThan(800);
     expect(blocksSkipped + blocksWritten).toBe(3_000);
     expect(sha256Of(image)).toBe(wanted());
+  });
+
+  test('goes on in threads as well, with the class of what is missing and the same bytes', async () => {
+    const { pack, run, image } = await onDisk();
+    renameSync(pack('run-c'), `${pack('run-c')}-away`);
+    expect(await run('--threads', '2')).toMatchObject({ code: 1, stderr: expect.stringContaining('object_missing') });
+    renameSync(`${pack('run-c')}-away`, pack('run-c'));
+    const { code, stdout } = await run('--threads', '2', '--json');
+    expect(code).toBe(0);
+    const { blocksSkipped, blocksWritten } = JSON.parse(stdout);
+    expect(blocksSkipped).toBeGreaterThan(0);
+    expect(blocksSkipped + blocksWritten).toBe(3_000);
+    expect(sha256Of(image)).toBe(wanted());
+  });
+
+  test('says which file cannot be written, and keeps what it has', async () => {
+    const { cwd, args } = await onDisk();
+    const to = async (name: string, ...more: string[]) => runHere([...args, '--to', name, ...more], cwd);
+    expect(await to('nowhere/disk.img')).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/nowhere\/disk\.img cannot be written[^]*Next: Make room/),
+    });
+    const path = join(cwd, 'gone.img');
+    const source = { volumeId: 'vol-1', runId: 'run-1', attempt: '00', volumeBytes: 8 * BLOCK, blockBytes: BLOCK };
+    const writer = openImageWriter(path, source);
+    await expect(writer.put(0, text(0), sha256(text(0)))).rejects.toMatchObject({
+      code: 'unavailable',
+      facts: { file: path },
+    });
+    await writer.close();
   });
 
   test('writes anew what a file of another length has lost', async () => {

@@ -66,6 +66,15 @@ describe('vault verify', () => {
     expect((await verify('--volume', SCOPE.volumeId, '--point', 'run-a')).code).toBe(0);
   });
 
+  test('in threads finds the same', async () => {
+    const { object, verify } = await onDisk();
+    const pack = object('/packs/run-b/');
+    writeFileSync(pack.path, readFileSync(pack.path).fill(7, 100, 101));
+    const [one, two] = [await verify('--threads', '1'), await verify('--threads', '2')];
+    expect(one.report.volumes).toMatchObject([{ damage: [{ object: pack.name }] }]);
+    expect(two).toEqual(one);
+  });
+
   test('by existence finds what is gone without reading a pack', async () => {
     const { object, verify } = await onDisk();
     const pack = object('/packs/run-c/');

@@ -1,5 +1,6 @@
-import { type CommandUnknownOpts, InvalidArgumentError } from '@commander-js/extra-typings';
+import { type CommandUnknownOpts, InvalidArgumentError, Option } from '@commander-js/extra-typings';
 import { isId } from '../../vault/layout.ts';
+import { positiveInteger } from './list-output.ts';
 
 /**
  * The id of a volume or point, as it stands in names of objects.
@@ -48,3 +49,9 @@ export function addPointOptions<C extends CommandUnknownOpts>(command: C): C {
 }
 
 export type PointOptions = { volume: string; point: string };
+
+/** How many threads open blocks: each takes some 180 MiB. */
+export const threadsOption = () =>
+  new Option('--threads <n>', 'open blocks in so many threads (default: up to 4, by what there is to do)').argParser(
+    positiveInteger,
+  );

@@ -3,7 +3,6 @@ import type { CommandUnknownOpts } from '@commander-js/extra-typings';
 import type { PointDamage } from '../../vault/damage.ts';
 import { listPoints, listVolumes } from '../../vault/discover.ts';
 import { runOfRootKey } from '../../vault/layout.ts';
-import type { BlobStore } from '../../vault/ports.ts';
 import { EXIT } from '../exit-codes.ts';
 import { usageError } from '../failure.ts';
 import type { Session } from '../session.ts';
@@ -13,7 +12,7 @@ import { type VaultOptions, withVault } from '../vault/open.ts';
 import { openVerifyState } from '../vault/verify-state.ts';
 import { verifyOne, type VolumeReport } from '../vault/verify-volume.ts';
 import { positiveInteger } from './list-output.ts';
-import { addVaultOptions, objectId } from './vault-options.ts';
+import { addVaultOptions, objectId, threadsOption } from './vault-options.ts';
 
 const MIB = 2 ** 20;
 
@@ -23,35 +22,27 @@ type VerifyOptions = VaultOptions & {
   existence?: true;
   maxRate?: number;
   state?: string;
+  threads?: number;
 };
 
-/** A store that tells how much was read through it. */
-function counting(store: BlobStore, onBytes: (total: number) => void): BlobStore {
-  let total = 0;
-  return {
-    ...store,
-    async get(key, range) {
-      const bytes = await store.get(key, range);
-      total += bytes.length;
-      onBytes(total);
-      return bytes;
-    },
-  };
-}
-
 async function verifyAll(session: Session, options: VerifyOptions): Promise<VolumeReport[]> {
-  const { volume, point, existence = false, maxRate, state } = options;
+  const { volume, point, existence = false, maxRate, state, threads } = options;
   const { clock, signal } = session;
+  const meter = createMeter({ ...session, json: session.json(), doing: 'read' });
+  let done = 0;
   const how = {
+    threads,
+    onBytes(bytes: number) {
+      done += bytes;
+      meter.show({ done, total: null });
+    },
     clock,
     signal,
     state: openVerifyState(state === undefined ? null : resolve(session.folder, state)),
     existenceOnly: existence,
     bytesPerSec: maxRate === undefined ? undefined : maxRate * MIB,
   };
-  const meter = createMeter({ ...session, json: session.json(), doing: 'read' });
-  return withVault(session, options, async (opened) => {
-    const vault = { ...opened, store: counting(opened.store, (done) => meter.show({ done, total: null })) };
+  return withVault(session, options, async (vault) => {
     const reports: VolumeReport[] = [];
     try {
       for await (const volumeId of volume === undefined ? listVolumes(vault.store) : [volume]) {
@@ -116,6 +107,7 @@ export function addVaultVerify(vault: CommandUnknownOpts, session: Session): voi
     .option('--point <id>', 'only what this point needs', objectId)
     .option('--existence', 'only look whether everything is there; no pack is read')
     .option('--max-rate <n>', 'read at most so many MiB a second', positiveInteger)
+    .addOption(threadsOption())
     .option('--state <file>', 'keep there how far it came, and go on from it')
     .action((options) => verify(session, options as VerifyOptions));
 }

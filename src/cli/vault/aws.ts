@@ -1,5 +1,6 @@
 import { REGIONS, regionOf } from '../../../regions/index.ts';
 import { ambientCredentials, type AwsClients, createAwsClients } from '../../aws/clients.ts';
+import type { AwsCredentials } from '../../aws/data-clients.ts';
 import { endpointsFrom } from '../../aws/endpoints.ts';
 import { regionOfKey } from '../../aws/kms-arn.ts';
 import { openAnyKey, openKeyService } from '../../aws/kms-keys.ts';
@@ -11,6 +12,7 @@ import { callerAccount } from '../../aws/sessions.ts';
 import type { KeyObjectStore, VersionStore } from '../../vault/key-store.ts';
 import type { BlobStore, KeyOpener, KeyRecipient, LockReader } from '../../vault/ports.ts';
 import { usageError } from '../failure.ts';
+import type { VaultPlace } from './threads/messages.ts';
 
 /** A tenant's part of a bucket. `owner` is the account of the bucket; the caller's own when it is not named. */
 export type BucketPlace = {
@@ -22,7 +24,13 @@ export type BucketPlace = {
 };
 
 /** What a command may do in a bucket: locks are only looked at. */
-export type OpenBucket = { store: BlobStore; locks: LockReader };
+export type OpenBucket = {
+  store: BlobStore;
+  locks: LockReader;
+  /** For threads that open it for themselves. */
+  place: VaultPlace;
+  credentials: () => Promise<AwsCredentials>;
+};
 
 /**
  * AWS as the user's own credentials see it: those of the environment, of a profile or of the machine. Each cell's calls stay in its
@@ -35,29 +43,34 @@ export function openAws(variables: Record<string, string | undefined>, profile?:
   const credentials = ambientCredentials(profile);
   const made = new Map<string, AwsClients>();
 
-  function clientsOf(cell: string): { region: NonNullable<ReturnType<typeof regionOf>>; clients: AwsClients } {
+  function clientsOf(cell: string) {
     const region = regionOf(cell);
     if (!region) throw usageError(`There is no cell ${cell}`, `Cells: ${REGIONS.map((one) => one.cell).join(', ')}`);
     const endpoints = endpointsFrom(variables, region);
     const clients = made.get(cell) ?? createAwsClients({ region, credentials, endpoints });
     made.set(cell, clients);
-    return { region, clients };
+    return { region, endpoints, clients };
   }
 
   async function placed({ cell, bucket, prefix, awsRegion, owner }: BucketPlace) {
-    const { region, clients } = clientsOf(cell);
+    const { region, endpoints, clients } = clientsOf(cell);
     const where = awsRegion ?? region.homeAwsRegion;
     const regional = clients.for(where);
     const expectedBucketOwner = owner ?? (await callerAccount(regional.sts, where));
-    return { regional, place: { bucket, prefix, awsRegion: where, expectedBucketOwner } };
+    return { regional, region, endpoints, place: { bucket, prefix, awsRegion: where, expectedBucketOwner } };
   }
 
   return {
     /** Opens whatever these credentials may open, by the key that is named beside it. */
     keys: openAnyKey((cell, awsRegion) => clientsOf(cell).clients.for(awsRegion).kms),
-    async open(where: BucketPlace): Promise<OpenBucket> {
-      const { regional, place } = await placed(where);
-      return { store: openBlobStore(regional, place), locks: openLockStore(regional.s3, place) };
+    async open(at: BucketPlace): Promise<OpenBucket> {
+      const { regional, region, endpoints, place } = await placed(at);
+      return {
+        store: openBlobStore(regional, place),
+        locks: openLockStore(regional.s3, place),
+        place: { kind: 'bucket', region, endpoints, place },
+        credentials: () => regional.s3.config.credentials(),
+      };
     },
     /** The same for who may replace and destroy key objects. */
     async openKeyObjects(where: BucketPlace): Promise<{ store: BlobStore; objects: KeyObjectStore & VersionStore }> {

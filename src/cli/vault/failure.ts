@@ -35,9 +35,14 @@ function exitCodeFor(fault: Fault): number {
   return exitCodeOf(PROBLEMS[code].status);
 }
 
-/** A fault of the engine as the end of a command: its class is the code. */
+/** A fault of the engine, or of the file that is written, as the end of a command: its class is the code. */
 export function failureOfFault(fault: Fault): Failure {
   const { code, facts } = fault;
+  if (code === 'unavailable' && typeof facts['file'] === 'string')
+    return new Failure(EXIT.jobFailed, `${facts['file']} cannot be written`, {
+      detail: fault.message,
+      next: 'Make room, or correct the path or its rights, and run it again: it goes on where it ended.',
+    });
   return new Failure(exitCodeFor(fault), PROBLEMS[code].title, {
     detail: detailOf(fault),
     next: NEXT[code],

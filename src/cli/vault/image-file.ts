@@ -2,7 +2,6 @@ import { existsSync } from 'node:fs';
 import { type FileHandle, open, rm, stat } from 'node:fs/promises';
 import { Fault } from '../../core/faults.ts';
 import type { BlockSink } from '../../vault/ports.ts';
-import { EXIT } from '../exit-codes.ts';
 import { Failure, usageError } from '../failure.ts';
 import { fileCodeOf, publishNew, publishOver } from './files.ts';
 import { findState, type ImageSource, namesOf, saveState } from './image-state.ts';
@@ -19,16 +18,14 @@ export type ImageFile = {
 
 /** How much of a volume is written again, at most, after the machine has failed. */
 const SAVE_BYTES = 256 * 2 ** 20;
-/** Works on files; what goes wrong ends the command with the path and the reason. */
+/** Works on files; what goes wrong is a Fault that names the file, so that it comes from a thread as it is. */
 async function on<T>(path: string, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
     if (error instanceof Failure || error instanceof Fault) throw error;
-    throw new Failure(EXIT.jobFailed, `${path} cannot be written`, {
-      detail: error instanceof Error ? error.message : '',
-      next: 'Make room, or correct the path or its rights, and run it again: it goes on where it ended.',
-    });
+    const why = error instanceof Error ? error.message : '';
+    throw new Fault('unavailable', why, { cause: error, facts: { file: path } });
   }
 }
 
@@ -78,13 +75,26 @@ async function writeBlock(
   for (let done = 0; done < length; ) done += (await file.write(bytes, done, length - done, start + done)).bytesWritten;
 }
 
+/** Writes blocks of an image that `openImage` has opened, from another thread. */
+export function openImageWriter(
+  path: string,
+  source: ImageSource,
+): Pick<BlockSink, 'put'> & { close(): Promise<void> } {
+  const opening = open(namesOf(path).partial, 'r+');
+  opening.catch(() => {}); // The first block tells.
+  return {
+    put: (index, bytes) => on(path, async () => writeBlock(await opening, source, index, bytes)),
+    close: () => opening.then((file) => file.close()).catch(() => {}),
+  };
+}
+
 /**
  * Opens the sparse file of a restore: it is written as `<path>.partial`, and has its own name only once it is complete and durable.
  * Beside it lies how far it came, for another try to go on from there.
  *
  * `force` replaces what has the name already, and begins anew.
  *
- * @throws Failure when there is a file in the way, or it cannot be written
+ * @throws Failure when there is a file in the way; Fault `unavailable` with the fact `file` when it cannot be written
  */
 export async function openImage(
   path: string,

@@ -1,15 +1,16 @@
 import { resolve } from 'node:path';
+import { Fault } from '../../core/faults.ts';
 import { parseId } from '../../core/ids.ts';
 import { type ExpectedScope, type PointName, scopeOfPoint } from '../../vault/discover.ts';
 import { rootKey, type VolumeScope } from '../../vault/layout.ts';
 import type { VaultDeps } from '../../vault/manifest.ts';
-import type { BlobStore, LockReader } from '../../vault/ports.ts';
+import type { LockReader } from '../../vault/ports.ts';
 import { usageError } from '../failure.ts';
 import type { Session } from '../session.ts';
-import type { BucketPlace, openAws } from './aws.ts';
-import { readOnly } from './directory-store.ts';
+import type { BucketPlace, OpenBucket, openAws } from './aws.ts';
+import { openDirectoryStore, readOnly } from './directory-store.ts';
 import { type KeyOptions, type Opener, openerOf } from './openers.ts';
-import { openFolder } from './place.ts';
+import { tenantFolder } from './place.ts';
 
 /** Where a vault is, and what opens its keys, as the command line says it. */
 export type VaultOptions = KeyOptions & {
@@ -22,15 +23,20 @@ export type VaultOptions = KeyOptions & {
   bucketOwner?: string | undefined;
 };
 
-/** A vault that was opened to be read. */
-export type OpenVault = VaultDeps & {
+/** A place that was opened. `place` and `credentials` are for threads that open it for themselves. */
+type Opened = Omit<OpenBucket, 'locks'> & {
   /** Null in a folder: files have no locks. */
   locks: LockReader | null;
-  /** Whose it is, as far as that was said. */
-  expected: ExpectedScope;
-  /** What a point is read by. Throws Fault `not_found`, and as `scopeOfPoint`. */
-  point(name: PointName): Promise<VolumeScope & { manifestKey: string }>;
 };
+
+/** A vault that was opened to be read. */
+export type OpenVault = VaultDeps &
+  Opened & {
+    /** Whose it is, as far as that was said. */
+    expected: ExpectedScope;
+    /** What a point is read by. Throws Fault `not_found`, and as `scopeOfPoint`. */
+    point(name: PointName): Promise<VolumeScope & { manifestKey: string }>;
+  };
 
 type Aws = ReturnType<typeof openAws>;
 
@@ -71,15 +77,22 @@ function bucketPlace(options: VaultOptions & { bucket: string }, expected: Expec
   return { cell: cellOf(expected), bucket, prefix: prefix ?? `t/${tenant}/`, awsRegion: region, owner: bucketOwner };
 }
 
+/** A folder needs no credentials. */
+const nobody = () => Promise.reject(new Fault('internal', 'A folder is read without credentials.'));
+
+function openFolder(base: string): Opened {
+  return { store: openDirectoryStore(base), locks: null, place: { kind: 'folder', base }, credentials: nobody };
+}
+
 async function placeOf(
   session: Session,
   options: VaultOptions,
   parts: { aws: () => Promise<Aws>; expected: ExpectedScope },
-): Promise<{ store: BlobStore; locks: LockReader | null }> {
+): Promise<Opened> {
   const { dir, bucket, tenant } = options;
   if (dir !== undefined && bucket !== undefined)
     throw usageError('--dir and --bucket are two places', 'Give one of them.');
-  if (dir !== undefined) return { store: openFolder(resolve(session.folder, dir), tenant), locks: null };
+  if (dir !== undefined) return openFolder(tenantFolder(resolve(session.folder, dir), tenant));
   if (bucket === undefined) throw usageError('Where is the vault?', 'Name it with --bucket or --dir.');
   return (await parts.aws()).open(bucketPlace({ ...options, bucket }, parts.expected));
 }
@@ -94,11 +107,11 @@ export async function withVault<T>(
   try {
     const opener: Opener = (await openerOf(session, options)) ?? { keys: (await aws.get()).keys };
     const expected = expectedScope(options, opener);
-    const place = await placeOf(session, options, { aws: () => aws.get(), expected });
-    const store = readOnly(place.store);
+    const opened = await placeOf(session, options, { aws: () => aws.get(), expected });
+    const store = readOnly(opened.store);
     return await work({
+      ...opened,
       store,
-      locks: place.locks,
       expected,
       keys: opener.keys,
       async point(name) {

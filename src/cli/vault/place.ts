@@ -1,8 +1,6 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import type { BlobStore } from '../../vault/ports.ts';
 import { usageError } from '../failure.ts';
-import { openDirectoryStore } from './directory-store.ts';
 
 /** Folders that are there below `folder`. */
 function foldersIn(folder: string): string[] {
@@ -18,7 +16,7 @@ function foldersIn(folder: string): string[] {
  *
  * @throws Failure when there is none, or there are several and none was named
  */
-function tenantFolder(dir: string, tenantId: string | undefined): string {
+export function tenantFolder(dir: string, tenantId: string | undefined): string {
   for (const base of [dir, join(dir, 'objects')]) {
     if (existsSync(join(base, 'v1'))) return base;
     const tenants = foldersIn(join(base, 't')).filter((name) => tenantId === undefined || name === tenantId);
@@ -31,9 +29,4 @@ function tenantFolder(dir: string, tenantId: string | undefined): string {
     `${dir} holds no vault`,
     'It must be a copy of the bucket, or of the tenant’s prefix: a folder with v1 in it.',
   );
-}
-
-/** A copy of a bucket in a folder. */
-export function openFolder(dir: string, tenantId: string | undefined): BlobStore {
-  return openDirectoryStore(tenantFolder(dir, tenantId));
 }

@@ -3,7 +3,10 @@ import { Fault } from '../../core/faults.ts';
 import type { Damage } from '../../vault/damage.ts';
 import { rootKey, type VolumeScope } from '../../vault/layout.ts';
 import { openVerification } from '../../vault/verify.ts';
+import type { OpenVerifyLanes } from '../../vault/verify-bytes.ts';
+import { createVerifyLane } from '../../vault/verify-lane.ts';
 import type { OpenVault } from './open.ts';
+import { openThreads, threadsFor } from './threads/pool.ts';
 import type { VerifyState } from './verify-state.ts';
 
 /** After so much reading, where it stands is saved. More than any one object. */
@@ -27,6 +30,10 @@ export type VerifyHow = {
   state: VerifyState;
   existenceOnly: boolean;
   bytesPerSec: number | undefined;
+  /** How many threads read; by what there is to read, where it was not said. */
+  threads: number | undefined;
+  /** Told of bytes that were read and proved, as they are. */
+  onBytes: (bytes: number) => void;
 };
 
 /** The scope of a volume, by the first of its points that tells it: any may be damaged. */
@@ -51,8 +58,8 @@ async function readRound(
   volumeId: string,
   how: VerifyHow,
 ): Promise<Omit<VolumeReport, 'points'>> {
-  const { signal, bytesPerSec, state } = how;
-  const limits = { signal, ...(bytesPerSec === undefined ? {} : { bytesPerSec }) };
+  const { signal, bytesPerSec, state, onBytes } = how;
+  const limits = { signal, onBytes, ...(bytesPerSec === undefined ? {} : { bytesPerSec }) };
   let { cursor, bytesLeft, damage } = state.of(volumeId);
   if (bytesLeft <= 0) [bytesLeft, damage] = [verification.bytes, []];
   const { round } = cursor;
@@ -85,10 +92,21 @@ export async function verifyOne(
   const scope = await scopeOf(vault, volumeId, runs);
   const manifestKeys = runs.map((runId) => rootKey(volumeId, runId));
   const { clock, signal } = how;
-  const verification = await openVerification({ ...vault, clock }, { ...scope, manifestKeys }, { signal });
+  const pool: { threads: ReturnType<typeof openThreads> | null } = { threads: null };
+  const openVerifyLanes: OpenVerifyLanes = async (start) => {
+    const count = threadsFor(how.threads, verification.bytes);
+    if (count > 1) pool.threads ??= openThreads(count, vault);
+    return pool.threads ? pool.threads.verify(start) : [createVerifyLane({ store: vault.store, ...start })];
+  };
+  const deps = { ...vault, clock, openVerifyLanes };
+  const verification = await openVerification(deps, { ...scope, manifestKeys }, { signal });
   const points = runs.length;
   const { damage } = verification;
   if (how.existenceOnly) return { volumeId, points, objects: 0, blocks: 0, bytes: 0, complete: false, damage };
-  const read = await readRound(verification, volumeId, how);
-  return { points, ...read, damage: [...damage, ...read.damage] };
+  try {
+    const read = await readRound(verification, volumeId, how);
+    return { points, ...read, damage: [...damage, ...read.damage] };
+  } finally {
+    await pool.threads?.stop();
+  }
 }
