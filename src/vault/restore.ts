@@ -81,6 +81,8 @@ export async function restoreVolume(
   const linear = createHash('sha256');
   const blocksTotal = blocksOf(manifest);
   let blocksWritten = 0;
+  const tell = () => options.onProgress?.({ blocksDone: blocksSkipped + blocksWritten, blocksTotal, bytesStored: 0 });
+  tell();
   try {
     const share = createShare(lanes);
     const write = async (span: Place[]) => ({
@@ -92,7 +94,7 @@ export async function restoreVolume(
       assertNotAborted(signal);
       linear.update(digests);
       blocksWritten += digests.length / DIGEST_BYTES;
-      options.onProgress?.({ blocksDone: blocksSkipped + blocksWritten, blocksTotal, bytesStored: 0 });
+      tell();
       await options.onWritten?.(next);
     }
   } finally {
