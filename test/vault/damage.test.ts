@@ -18,7 +18,8 @@ const IMAGE = new Map([
   [4, new Uint8Array(BLOCK).fill(5)],
 ]);
 
-async function createPoint(scope = SCOPE, keys = createMemoryKeys(), runId = 'run-1', store = createMemoryStore()) {
+async function createPoint(scope = SCOPE, keys = createMemoryKeys(), runId = 'run-1') {
+  const store = createMemoryStore();
   const source = createMemorySource({ image: IMAGE, blockBytes: BLOCK, volumeBytes: 8 * BLOCK });
   const input = { ...scope, runId, snapshotId: `snap-${runId}`, source };
   const { manifestKey } = await backupVolume({ store, keys }, input);
@@ -125,13 +126,13 @@ describe('an object in the wrong place is refused at the commitment', () => {
     expect(await outcomeOf({ ...point, store: moved })).toBe('wrong_key');
   });
 
-  test('packs of one run that were exchanged', async () => {
+  test('packs of two runs of a volume that were exchanged', async () => {
     const point = await createPoint();
-    const second = await createPoint(SCOPE, point.keys, 'run-2', point.store);
-    const [a, b] = [keyOf(point, '/packs/run-1/'), keyOf(point, '/packs/run-2/')];
-    const { objects } = point.store;
-    const [first, other] = [objects.get(a)!, objects.get(b)!];
-    objects.set(a, other).set(b, first);
+    const second = await createPoint(SCOPE, point.keys, 'run-2');
+    const [a, b] = [keyOf(point, '/packs/run-1/'), keyOf(second, '/packs/run-2/')];
+    const [first, other] = [point.store.objects.get(a)!, second.store.objects.get(b)!];
+    point.store.objects.set(a, other);
+    second.store.objects.set(b, first);
     expect(await outcomeOf(point)).toBe('wrong_key');
     expect(await outcomeOf(second)).toBe('wrong_key');
   });

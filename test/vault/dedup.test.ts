@@ -54,6 +54,15 @@ describe('equal blocks', () => {
     expect((await vault.backup(image, { runId: 'run-3', condemned, tuning })).blocksStored).toBe(0);
   });
 
+  test('whose packs are condemned are stored again', async () => {
+    const vault = createVault();
+    const image = filled(1_100);
+    await vault.backup(image, { runId: 'run-1', blocks: 4_096 });
+    const condemned = new Set([...vault.store.objects.keys()].filter((key) => key.includes('/packs/')));
+    const again = await vault.backup(image, { runId: 'run-2', blocks: 4_096, condemned });
+    expect(again.blocksStored).toBe(1_100);
+  });
+
   test('of another volume have other ids: nothing is shared between volumes', async () => {
     const vault = createVault();
     const image = filled(20);

@@ -57,9 +57,11 @@ describe('a backup that dies at any call to the store', () => {
       for (; ; limit += 1) {
         const { vault, input, manifestKey } = await createBase();
         const store = createMortal(vault.store, limit, when);
-        await backupVolume({ ...vault.deps, store }, input).catch((error: unknown) => {
+        const acknowledged = await backupVolume({ ...vault.deps, store }, input).catch((error: unknown) => {
           expect(String(error)).toContain('the process died');
+          return null;
         });
+        if (acknowledged) expect(vault.store.objects.has(acknowledged.manifestKey)).toBe(true);
         expect(contentOf((await vault.restore(manifestKey)).image)).toEqual(contentOf(BEFORE));
         const result = await backupVolume(vault.deps, input);
         expect(result.kind).toBe('incremental');

@@ -12,6 +12,10 @@ const range = (count: number, at: (n: number) => [number, Uint8Array]) =>
 const SHAPES: Record<string, { blocks: number; image: MemoryImage }> = {
   'that is empty': { blocks: 64, image: new Map() },
   'of written zeros only': { blocks: 64, image: range(64, (n) => [n, zeros()]) },
+  'of blocks with one byte that is not zero, first and last': {
+    blocks: 2,
+    image: new Map([0, BLOCK - 1].map((at, n) => [n, zeros().fill(7, at, at + 1)] as const)),
+  },
   'of one block': { blocks: 1, image: new Map([[0, block(1)]]) },
   'with only its first block': { blocks: 1_000, image: new Map([[0, block(1)]]) },
   'with only its last block': { blocks: 1_000, image: new Map([[999, block(1)]]) },
