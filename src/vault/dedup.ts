@@ -1,5 +1,6 @@
 import { createByteReader, createByteWriter, fromHex, toHex } from '../crypto/bytes.ts';
 import { ATTEMPT_BYTES } from '../crypto/object-header.ts';
+import { createBlockList, createBlockTable } from './block-table.ts';
 import type { StoredBlock } from './leaf.ts';
 import { type AttemptRef, packKey } from './layout.ts';
 import { closedOf, type ContainerRef, containerName, corrupt, DIGEST_BYTES, entryOf, objectRefOf } from './places.ts';
@@ -10,7 +11,7 @@ const PAGE_ENTRIES = 32_768;
 export const DEDUP_PAGES_MAX = 64;
 /** Blocks that one run remembers: the beginning of a volume, where what is the same elsewhere (a system) lies. */
 const REMEMBERED_MAX = 8 * PAGE_ENTRIES;
-/** All entries that a writer holds, of its own run and of earlier ones: about 90 bytes each. */
+/** All entries that a writer holds, of its own run and of earlier ones: 22 MiB (`block-table.ts`). */
 const KNOWN_MAX = 16 * PAGE_ENTRIES;
 const PREFIX_BYTES = 16;
 
@@ -78,14 +79,14 @@ function decodePage(volumeId: string, page: number, bytes: Uint8Array): DedupPag
  * stored again. Bounded, whatever the volume.
  */
 export function createDedupIndex() {
-  const known = new Map<string, StoredBlock>();
-  let own: [string, StoredBlock][] = [];
+  const known = createBlockTable();
+  let own = createBlockList();
   return {
-    find: (key: string): StoredBlock | null => known.get(key) ?? null,
+    find: (key: string): StoredBlock | null => known.get(key),
     /** A block that this run has stored. */
-    add(prefix: string, block: StoredBlock): void {
-      if (own.length < REMEMBERED_MAX) own.push([prefix, block]);
-      if (known.size < KNOWN_MAX) known.set(prefix, block);
+    add(key: string, block: StoredBlock): void {
+      if (own.length() < REMEMBERED_MAX) own.push(key, block);
+      if (known.size() < KNOWN_MAX) known.set(key, block);
     },
     /**
      * Takes in a page of an earlier run of `volumeId`. A page outlives what it speaks of, so packs that are gone are left out.
@@ -98,18 +99,26 @@ export function createDedupIndex() {
       const stored = await storedPacks(attempt, last);
       for (const [prefix, block] of entries) {
         if (!stored.has(names.get(block.pack) ?? '')) continue;
-        if (known.size >= KNOWN_MAX) return false;
-        if (!known.has(prefix)) known.set(prefix, block);
+        if (known.size() >= KNOWN_MAX) return false;
+        if (!known.get(prefix)) known.set(prefix, block);
       }
       return true;
     },
     /** The pages of this run, once its packs are closed. */
     pages(): Uint8Array[] {
-      const entries = own.toSorted(([a], [b]) => (a < b ? -1 : 1));
-      own = [];
+      const listed = own;
+      own = createBlockList();
+      const order = listed.order();
       const pages: Uint8Array[] = [];
-      for (let from = 0; from < entries.length; from += PAGE_ENTRIES)
-        pages.push(encodePage(pages.length, entries.slice(from, from + PAGE_ENTRIES)));
+      for (let from = 0; from < order.length; from += PAGE_ENTRIES) {
+        const entries = [...order.subarray(from, from + PAGE_ENTRIES)].map((n) => listed.at(n));
+        pages.push(
+          encodePage(
+            pages.length,
+            entries.filter((entry) => entry !== null),
+          ),
+        );
+      }
       return pages;
     },
   };
