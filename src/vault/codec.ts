@@ -9,8 +9,12 @@ const LEVEL = { params: { [constants.ZSTD_c_compressionLevel]: 1 } };
 /** Compressed only when it saves at least one part in sixteen; restores of the rest are then free of it. */
 const SAVING_MIN = 1 / 16;
 
-/** Decoded in one piece up to this length: Node's own pieces are of 16 KiB. */
-const CHUNK_BYTES_MAX = 2 ** 20;
+/** A block is decoded in one piece, up to this length; what may be longer, and seldom is (pages), in smaller ones. */
+const ONE_PIECE_MAX = 2 ** 20;
+const PIECE_BYTES = 65_536;
+
+/** Room for one byte more than there can be: a piece that is filled to its end makes Node allocate another one. */
+const pieceFor = (limitBytes: number) => (limitBytes <= ONE_PIECE_MAX ? limitBytes + 1 : PIECE_BYTES);
 
 export type Encoded = { codec: Codec; bytes: Uint8Array };
 type Compress = (bytes: Uint8Array) => Uint8Array;
@@ -100,7 +104,7 @@ export function decode({ codec, bytes }: Encoded, limitBytes: number): Uint8Arra
     return bytes;
   }
   try {
-    return zstdDecompressSync(bytes, { maxOutputLength: limitBytes, chunkSize: Math.min(limitBytes, CHUNK_BYTES_MAX) });
+    return zstdDecompressSync(bytes, { maxOutputLength: limitBytes, chunkSize: pieceFor(limitBytes) });
   } catch (cause) {
     throw new Fault('object_corrupt', 'Stored data does not decompress.', { cause });
   }
