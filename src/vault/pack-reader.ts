@@ -14,8 +14,11 @@ import type { DataKeys } from './run-keys.ts';
 
 /** Bytes between two wanted blocks that are read along rather than asked around. */
 const GAP_BYTES = 256 * 1_024;
-/** Packs whose keys and directory are kept: one small read and two derivations each when one falls out. */
-const OPENED_PACKS_MAX = 256;
+/**
+ * Slots of packs whose keys and directory are kept, about 300 bytes each: a pack costs one small read and two derivations when it
+ * falls out. Packs of blocks that compress well have thousands, so packs are not what is counted.
+ */
+const OPENED_SLOTS_MAX = 32_768;
 
 type Opened = { keys: OpenedObject; directory: readonly DirectoryEntry[] };
 
@@ -74,9 +77,38 @@ function openBlock(
   return { bytes, sha256: digest };
 }
 
+/** Opens each pack once, and forgets those opened first as long as there are too many slots. */
+function createOpenedPacks(open: (pack: ContainerRef) => Promise<Opened>) {
+  const opened = new Map<string, Promise<Opened>>();
+  const kept = new Map<string, number>();
+  let slotsKept = 0;
+  function keep(name: string, slots: number): void {
+    kept.set(name, slots);
+    slotsKept += slots;
+    for (const [oldest, its] of kept) {
+      if (slotsKept <= OPENED_SLOTS_MAX) return;
+      kept.delete(oldest);
+      opened.delete(oldest);
+      slotsKept -= its;
+    }
+  }
+  return (pack: ContainerRef): Promise<Opened> => {
+    const name = containerName(pack);
+    const known = opened.get(name);
+    if (known) return known;
+    const opening = open(pack);
+    opened.set(name, opening);
+    opening.then(
+      ({ directory }) => keep(name, directory.length),
+      () => opened.delete(name),
+    );
+    return opening;
+  };
+}
+
 /** Reads blocks out of packs. */
 export function createPackReader(deps: Pick<VaultDeps, 'store'>, scope: VolumeScope, ring: DataKeys) {
-  const opened = new Map<string, Promise<Opened>>();
+  const packOf = createOpenedPacks(openPack);
 
   /** One read of a pack's end gives its keys and its directory. */
   async function openPack(pack: ContainerRef): Promise<Opened> {
@@ -91,18 +123,6 @@ export function createPackReader(deps: Pick<VaultDeps, 'store'>, scope: VolumeSc
     const context = contextOf({ ...scope, volumeId: pack.volumeId }, pack, 'pack', pack.ordinal);
     const keys = openSealedObject(dataKey, headerOfTail(tail), context);
     return { keys, directory: openDirectory(keys, tail, directoryOffset) };
-  }
-
-  function packOf(pack: ContainerRef): Promise<Opened> {
-    const name = containerName(pack);
-    const known = opened.get(name);
-    if (known) return known;
-    const [oldest] = opened.keys();
-    if (opened.size >= OPENED_PACKS_MAX && oldest !== undefined) opened.delete(oldest);
-    const opening = openPack(pack);
-    opened.set(name, opening);
-    opening.catch(() => opened.delete(name));
-    return opening;
   }
 
   async function planPack(pack: ContainerRef, wanted: readonly Wanted[]): Promise<PackRead[]> {

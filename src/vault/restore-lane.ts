@@ -4,9 +4,9 @@ import type { PackReader, SealedBlock } from './pack-reader.ts';
 import { mapInOrder } from './pipeline.ts';
 import type { BlockSink } from './ports.ts';
 
-/** Blocks that are read together, so that neighbours in a pack come in one request. */
-const BATCH_BLOCKS = 32;
-/** Batches of a span being read: with the blocks being written, a span has at most 2 × 32 × ½ MiB + 32 × 1 MiB in memory. */
+/** Blocks that are read together, so that neighbours in a pack come in one request: 4 to 8 MiB of it. */
+const BATCH_BLOCKS = 16;
+/** Batches of a span being read, while the one before is being written. */
 const BATCHES_IN_FLIGHT = 2;
 /** Blocks of a span being opened and written to the sink. */
 const WRITES_IN_FLIGHT = 32;
