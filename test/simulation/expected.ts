@@ -24,7 +24,7 @@ const CRASHES = {
   ],
   incremental: ['pack put', 'bundle put', 'root put', 'change list', 'bundle get', 'acknowledge'],
   restore: ['pack get', 'block write', 'image complete', 'key unwrap'],
-  collection: ['list', 'read state', 'record', 'fence', 'root delete', 'pack delete'],
+  collection: ['list', 'read state', 'record', 'fence', 'root delete'],
   'key rotation': ['key read', 'key replace', 'key list'],
   verify: ['list', 'pack get', 'bundle get'],
 };

