@@ -63,6 +63,16 @@ describe('equal blocks', () => {
     expect(again.blocksStored).toBe(1_100);
   });
 
+  test('whose packs are gone are stored again, though the hints of them are there', async () => {
+    const vault = createVault();
+    const image = filled(1_100);
+    await vault.backup(image, { runId: 'run-1', blocks: 4_096 });
+    for (const key of vault.store.objects.keys()) if (key.includes('/packs/')) vault.store.objects.delete(key);
+    const again = await vault.backup(image, { runId: 'run-2', blocks: 4_096 });
+    expect(again.blocksStored).toBe(1_100);
+    expect(contentOf((await vault.restore(again.manifestKey)).image)).toEqual(contentOf(image));
+  });
+
   test('of another volume have other ids: nothing is shared between volumes', async () => {
     const vault = createVault();
     const image = filled(20);

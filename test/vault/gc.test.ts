@@ -59,6 +59,11 @@ describe('what is condemned is deleted', () => {
     expect(sweep({ condemnations, now, openRunIds: new Set(['run-z']) }).delete).toEqual([pack(0)]);
   });
 
+  test('never while the run that stored it is open, whatever the fence says', () => {
+    const now = at(1_000_000);
+    expect(sweep({ now, openRunIds: new Set(['run-a']) }).wait).toMatchObject([{ why: 'open_run', until: null }]);
+  });
+
   test('never before every writer that begins can see it', () => {
     const condemnations = [{ objects: [pack(0)], fence: null }];
     expect(sweep({ condemnations, now: at(1_000_000) }).wait).toMatchObject([{ why: 'unfenced' }]);
